@@ -1,0 +1,221 @@
+"""`vaora-central`: receive check-ins, keep one copy of each, confirm them."""
+
+import csv
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+import click
+
+from central.loop import CentralLoop
+from central.store import Kept, Store, StoreError
+from checkin import VERSION, event, seal
+from checkin.clock import SystemClock
+from checkin.event import EventError
+from checkin.seal import CentralKey, SealError
+from sync_daemon.broker import Broker, Options, Tls
+from sync_daemon.topics import ALL_CHECKINS, ALL_STATES
+
+# What the broker keeps for a central that is away: a weekend and a day. Longer outages are the
+# outboxes' to bridge.
+SESSION_S = 3 * 24 * 3600
+
+COLUMNS = (
+    "id", "checkpoint", "kiosk", "outbox", "seq", "at", "received_at", "synced", "direction",
+    "direction_by", "kind", "verified",
+)  # fmt: skip
+
+database = click.option(
+    "--database",
+    type=click.Path(path_type=Path),
+    default=Path("/var/lib/vaora-central/central.db"),
+    show_default=True,
+    help="The SQLite file with the check-ins.",
+)
+key_file = click.option(
+    "--key-file",
+    type=click.Path(path_type=Path, exists=True),
+    help="The private key made by `keygen`: opens the personal fields.",
+)
+
+
+@click.group(help=__doc__)
+@click.version_option(VERSION, prog_name="vaora-central")
+def main() -> None:
+    pass
+
+
+@main.command()
+@database
+@click.option("--host", default="localhost", show_default=True, help="The MQTT broker.")
+@click.option("--port", default=8883, show_default=True, help="8883 is MQTT over TLS.")
+@click.option("--ca-file", default="", help="Authority of the broker's certificate; turns TLS on.")
+@click.option("--cert-file", default="", help="This central's certificate.")
+@click.option("--tls-key-file", default="", help="This central's private TLS key.")
+@click.option("--no-tls", is_flag=True, help="Plain MQTT; only on a bench.")
+@click.option("--client-id", default="vaora-central", show_default=True)
+def run(  # noqa: PLR0917  one argument an option
+    database: Path, host: str, port: int, ca_file: str, cert_file: str, tls_key_file: str,
+    client_id: str, *, no_tls: bool,
+) -> None:  # fmt: skip
+    """Run until stopped: subscribe, keep, confirm.
+
+    Nothing is confirmed before it is on this machine's disk. Stop it at any moment: what it
+    missed is sent again.
+    """
+    if not no_tls and not ca_file:
+        raise click.UsageError(
+            "--ca-file is missing: name the authority that signed the broker's certificate, or say "
+            "--no-tls on a bench"
+        )
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    stopped = Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    options = Options(
+        host=host,
+        port=port,
+        client_id=client_id,
+        subscriptions=(ALL_CHECKINS, ALL_STATES),
+        tls=None if no_tls else Tls(ca_file, cert_file, tls_key_file),
+        session_s=SESSION_S,
+        acknowledge_by_hand=True,
+    )
+    store = _open(database)
+    loop = CentralLoop(store=store, broker=Broker(options), clock=SystemClock())
+    while not stopped.is_set():
+        loop.turn()
+    loop.stop()
+    store.close()
+
+
+@main.command(name="list")
+@database
+@key_file
+@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option("--kiosk", default="", help="Only of this kiosk.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON line each.")
+def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_json: bool) -> None:
+    """Show the newest check-ins."""
+    key = _key(key_file)
+    for kept in _open(database, must_exist=True).checkins(limit, kiosk):
+        fields = _fields(kept, key)
+        if as_json:
+            click.echo(json.dumps(fields, ensure_ascii=False))
+        else:
+            person = fields.get("name") or fields.get("code") or fields["person"]
+            sure = "" if kept.synced else " (clock not set)"
+            click.echo(
+                f"{kept.at[:19]}{sure}  {kept.direction:3}  {kept.kiosk}  {kept.seq:>6}  "
+                f"{kept.kind:10}  {person}"
+            )
+
+
+@main.command()
+@database
+@key_file
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def export(database: Path, key_file: Path | None, file: Path) -> None:
+    """Write every check-in to FILE as CSV (UTF-8, one line each, in the order of the doors).
+
+    Without --key-file the personal fields stay sealed and are left out.
+    """
+    key = _key(key_file)
+    store = _open(database, must_exist=True)
+    try:
+        # Personal data: nobody but the one who asked for it.
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(opened, "w", encoding="utf-8", newline="") as out:  # noqa: PTH123  a descriptor
+            rows = [_fields(kept, key) for kept in store.all_checkins()]
+            personal = sorted({name for row in rows for name in row} - {*COLUMNS, "person"})
+            writer = csv.DictWriter(out, [*COLUMNS, "person", *personal], restval="")
+            writer.writeheader()
+            writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+    click.echo(f"{len(rows)} check-ins written to {file}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def keygen(file: Path) -> None:
+    """Make the central's sealing key in FILE and print its public half.
+
+    The public half goes into each kiosk's settings as `seal`. Keep FILE where only the central can
+    read it, and a copy offline: without it nobody can ever read who came.
+    """
+    private = seal.new_private_key()
+    try:
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise click.ClickException(
+            f"{file} is there already and is not overwritten: what was sealed to it would be lost"
+        ) from error
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+    with open(opened, "w", encoding="ascii") as out:  # noqa: PTH123  a descriptor
+        out.write(private + "\n")
+    click.echo(f'seal = "{CentralKey(private).public}"')
+
+
+def _open(database: Path, *, must_exist: bool = False) -> Store:
+    if must_exist and not database.exists():
+        raise click.ClickException(f"{database} isn't there; name it with --database FILE")
+    try:
+        return Store(database)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _key(file: Path | None) -> CentralKey | None:
+    if file is None:
+        return None
+    try:
+        return CentralKey(file.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{file}: {error}") from error
+
+
+def _fields(kept: Kept, key: CentralKey | None) -> dict[str, object]:
+    """A check-in as named values; the personal ones among them where `key` opens them."""
+    fields: dict[str, object] = {name: getattr(kept, name) for name in COLUMNS}
+    fields["synced"], fields["verified"] = bool(kept.synced), bool(kept.verified)
+    return {**dict(_person(kept, key)), **fields}  # a person's field never hides one of ours
+
+
+def _person(kept: Kept, key: CentralKey | None) -> Iterator[tuple[str, str]]:
+    data = event.decode(kept.body).data
+    if data.person is not None:
+        yield "person", "readable"
+        yield from data.person.items()
+    elif key is None or data.sealed is None:
+        yield "person", "sealed"
+    else:
+        try:
+            opened = event.open_person(key.open(event.sealed_bytes(data.sealed)))
+        except (SealError, EventError) as error:
+            yield "person", f"sealed to key {data.sealed.key}: {error}"
+        else:
+            yield "person", "opened"
+            yield from opened.items()
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: what a visitor shows is a stranger's text."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The central's one loop: broker to store, then receipts."""
+
+import logging
+from typing import Protocol
+
+from central.store import Store, StoreError
+from checkin.clock import Clock, Moment
+from sync_daemon import topics
+from sync_daemon.broker import BrokerError, Connected, Heard, Lost, Message, Received
+from sync_daemon.protocol import Delivery, Receiver
+from sync_daemon.topics import Address, MessageError
+
+log = logging.getLogger("vaora.central")
+
+TURN_S = 0.5
+CONNECT_AGAIN_S = 2.0
+SAVE_EVERY_S = 30.0
+
+
+class BrokerLink(Protocol):
+    """What the loop needs of a broker."""
+
+    def connect(self) -> None: ...
+    def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int: ...
+    def acknowledge(self, received: Received) -> None: ...
+    def wait(self, timeout_s: float) -> list[Heard]: ...
+    def close(self, *, with_will: bool = False) -> None: ...
+
+
+class CentralLoop:
+    """Keeps what the kiosks send. Call `turn` for ever; `stop` once."""
+
+    def __init__(self, *, store: Store, broker: BrokerLink, clock: Clock) -> None:
+        self._store = store
+        self._broker = broker
+        self._clock = clock
+        self._receiver = Receiver(store.ledgers())
+        self._online = False
+        self._connecting_until = 0.0
+        self._connect_due = 0.0
+        self._save_due = 0.0
+        self._why_lost = ""
+
+    def turn(self, wait_s: float = TURN_S) -> None:
+        """Hear, keep on disk in one transaction, and only then acknowledge and confirm."""
+        now = self._clock.moment()
+        if not self._online and now.tick >= max(self._connect_due, self._connecting_until):
+            self._connect(now)
+        heard = self._broker.wait(wait_s)
+        now = self._clock.moment()
+        received = [one for one in heard if isinstance(one, Received)]
+        if self._keep(received, now):
+            for one in received:
+                self._broker.acknowledge(one)
+            self._send_receipts(now)
+        for other in heard:
+            self._hear(other, now)
+        if now.tick >= self._save_due:
+            self._save_due = now.tick + SAVE_EVERY_S
+            self._save()
+
+    def stop(self) -> None:
+        self._save()
+        self._broker.close()
+
+    def _save(self) -> None:
+        try:
+            self._store.save(self._receiver.ledgers)
+        except StoreError as error:
+            log.warning("%s", error)  # nothing is lost: the rows say the same
+
+    def _connect(self, now: Moment) -> None:
+        self._connecting_until = now.tick + CONNECT_AGAIN_S * 5
+        try:
+            self._broker.connect()
+        except BrokerError as error:
+            self._lost(str(error), now)
+
+    def _hear(self, heard: Heard, now: Moment) -> None:
+        match heard:
+            case Connected():
+                self._online = True
+                self._why_lost = ""
+                log.info("broker there, %d check-ins kept so far", self._store.count())
+            case Lost(reason):
+                self._lost(reason, now)
+
+    def _lost(self, reason: str, now: Moment) -> None:
+        self._online = False
+        self._broker.close()
+        self._connecting_until = 0.0
+        self._connect_due = now.tick + CONNECT_AGAIN_S
+        if reason != self._why_lost:
+            self._why_lost = reason
+            log.warning("no broker: %s", reason)
+
+    def _keep(self, received: list[Received], now: Moment) -> bool:
+        """Whether everything that came is on disk. If not, nothing is said, and it comes again."""
+        deliveries: list[Delivery] = []
+        for one in received:
+            try:
+                address, leaf = topics.address(one.message.topic)
+                if leaf == "checkins":
+                    deliveries.append(self._receiver.receive(address, one.message.body))
+                elif leaf == "state":
+                    self._hear_state(address, one.message.body, now)
+            except MessageError as error:
+                log.warning("a message was ignored: %s", error)
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400  the message says all
+                return False
+        for delivery in deliveries:
+            if delivery.trouble:
+                log.warning("from %s: %s", delivery.address.kiosk, delivery.trouble)
+        try:
+            kept = self._store.keep(deliveries, now.at) if deliveries else []
+        except StoreError as error:
+            log.error("%s; nothing is confirmed, the kiosks will send it again", error)  # noqa: TRY400
+            return False
+        for delivery in kept:
+            self._receiver.kept(delivery)
+            self._log_kept(delivery)
+        return True
+
+    def _hear_state(self, address: Address, body: bytes, now: Moment) -> None:
+        state = topics.read_state(body)
+        gone = self._receiver.state(address, state)
+        if gone and state.outbox is not None:
+            self._store.note_gone(address, state.outbox.id, gone, now.at)
+            log.error("%s can't send check-ins %s any more", address.kiosk, gone)
+
+    def _send_receipts(self, now: Moment) -> None:
+        for address, receipt in self._receiver.receipts():
+            message = Message(address.receipt, topics.encode(receipt))
+            try:
+                self._broker.publish(message, topics.JSON_TYPE)
+            except BrokerError as error:
+                self._lost(str(error), now)
+                return
+
+    def _log_kept(self, delivery: Delivery) -> None:
+        for outbox in {arrival.checkin.outbox for arrival in delivery.arrivals}:
+            ledger = self._receiver.ledgers[delivery.address, outbox]
+            count = sum(arrival.checkin.outbox == outbox for arrival in delivery.arrivals)
+            log.info(
+                "%d from %s, confirmed through %d", count, delivery.address.kiosk, ledger.through
+            )

@@ -1,0 +1,181 @@
+"""The check-in: the one event that kiosk, daemon and central agree on.
+
+On disk and on the wire it is a CloudEvents 1.0 event in JSON, with the official `sequence`
+extension and one of ours, `outbox`:
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/sequence.md
+
+It is encoded once, at the door, and from there on only copied. `docs/asyncapi.yaml` is the
+contract for whoever writes another central.
+"""
+
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from checkin.seal import Seal
+
+TYPE = "vn.vaora.checkin.v1"
+
+# The longest event that is read. One that the door wrote is under 2 kB; a central that reads
+# more has a stranger's bytes before it.
+LONGEST_EVENT_BYTES = 16_384
+
+# `sequence` has to sort as text (the extension's own rule): 2**63 has 19 digits.
+SEQUENCE_DIGITS = 19
+
+Direction = Literal["in", "out"]
+
+# How the direction was known. `mounting`: this kiosk reads one direction only. `alternating`: the
+# other one than this visitor's last. `first-seen`: alternating, but nothing was known of this
+# visitor since the kiosk booted, so that `in` is the likely answer and not a known one.
+DirectionBy = Literal["mounting", "alternating", "first-seen"]
+
+
+class EventError(ValueError):
+    """Bytes that should hold a check-in do not."""
+
+
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What kind of credential was shown, and whether a signature proves it."""
+
+    kind: str
+    verified: bool
+
+
+class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Personal fields, closed to the central's key named `key`."""
+
+    key: str
+    box: str
+
+
+class Believed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How sure `time` is: the boot and monotonic second it was read at, and whether it was set."""
+
+    boot: str
+    tick_s: float
+    synced: bool
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    checkpoint: str
+    kiosk: str
+    direction: Direction
+    direction_by: DirectionBy
+    credential: Shown
+    clock: Believed
+    sealed: Sealed | None = None
+    person: dict[str, str] | None = None
+
+
+class CheckIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One accepted arrival or departure, as it travels.
+
+    `id` is a UUIDv7, made once, when the check-in is recorded: the central may receive it many
+    times and knows by `id` that it is one. (`outbox`, `sequence`) counts without a gap, so that
+    the central can tell what it doesn't have yet.
+    """
+
+    id: str
+    source: str
+    time: datetime
+    sequence: str
+    outbox: str
+    data: Data
+    specversion: Literal["1.0"] = "1.0"
+    type: Literal["vn.vaora.checkin.v1"] = "vn.vaora.checkin.v1"
+    datacontenttype: Literal["application/json"] = "application/json"
+
+    @property
+    def seq(self) -> int:
+        return int(self.sequence)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(CheckIn, strict=True)
+
+
+def source(checkpoint: str, kiosk: str) -> str:
+    """Where an event comes from, as a URI reference."""
+    return f"/vaora/{checkpoint}/{kiosk}"
+
+
+def sequence(seq: int) -> str:
+    """`seq` as text that sorts like the number."""
+    return str(seq).zfill(SEQUENCE_DIGITS)
+
+
+def encode(checkin: CheckIn) -> bytes:
+    """Return `checkin` as it lies on disk and travels: one line of JSON, UTF-8."""
+    return _encoder.encode(checkin)
+
+
+def decode(body: bytes) -> CheckIn:
+    """Read back what `encode` wrote. Raises only `EventError`, whatever the bytes."""
+    if len(body) > LONGEST_EVENT_BYTES:
+        raise EventError(f"{len(body)} bytes, an event has at most {LONGEST_EVENT_BYTES}")
+    try:
+        checkin = _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, OverflowError) as error:
+        raise EventError(f"not a check-in: {error}") from error
+    _check(checkin)
+    return checkin
+
+
+def _check(checkin: CheckIn) -> None:
+    """Refuse what the types allow and the format doesn't."""
+    digits = checkin.sequence
+    if not (len(digits) == SEQUENCE_DIGITS and digits.isascii() and digits.isdigit()):
+        raise EventError(f"sequence is not {SEQUENCE_DIGITS} digits")
+    if not 0 < checkin.seq < 2**63:
+        raise EventError("sequence is out of range")
+    if checkin.time.tzinfo is None or checkin.time.utcoffset() != timedelta(0):
+        raise EventError("time is not in UTC")
+    data = checkin.data
+    if checkin.source != source(data.checkpoint, data.kiosk):
+        raise EventError("source and data name different kiosks")
+    if (data.sealed is None) == (data.person is None):
+        raise EventError("exactly one of sealed and person must be there")
+    if not 0 < len(checkin.id) <= 64 or not 0 < len(checkin.outbox) <= 64:  # noqa: PLR2004  longer ids are none of ours
+        raise EventError("id and outbox have 1 to 64 characters")
+
+
+def closed(data: Data, seal: Seal) -> Data:
+    """`data` with its personal fields sealed, so that only the central can read them."""
+    box = b64encode(seal.close(_encoder.encode(data.person))).decode()
+    return msgspec.structs.replace(data, person=None, sealed=Sealed(key=seal.key_id, box=box))
+
+
+def open_person(plain: bytes) -> dict[str, str]:
+    """Read the fields that a sealed box held. Raises only `EventError`."""
+    try:
+        return msgspec.json.decode(plain, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise EventError(f"sealed fields are damaged: {error}") from error
+
+
+def sealed_bytes(sealed: Sealed) -> bytes:
+    """The box of `sealed`. Raises only `EventError`."""
+    try:
+        return b64decode(sealed.box, validate=True)
+    except ValueError as error:
+        raise EventError("sealed box is no base64") from error
+
+
+def uuid7(at: datetime, random: bytes) -> str:
+    """A UUID that sorts by time: 48 bits of milliseconds, then 74 random ones (RFC 9562, 5.7).
+
+    `random` is 10 bytes. A kiosk that believes to be before 1970 counts as 1970: the id has to be
+    unique, the time is in the event.
+    """
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    milliseconds = max(0, (at - epoch) // timedelta(milliseconds=1))
+    number = int.from_bytes(random, "big") & ((1 << 74) - 1)
+    value = (milliseconds & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76 | (number >> 62) << 64  # version 7, then 12 random bits
+    value |= 0b10 << 62 | (number & ((1 << 62) - 1))  # RFC variant, then 62 more
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

@@ -1,0 +1,56 @@
+"""The small files by which the two processes tell each other how they are.
+
+They lie in memory (`runtime_dir`), are replaced whole, and say when they were written, so that
+a file left by a dead process is known for what it is.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+# Older than this, a file says nothing of its writer any more. Both write every few seconds.
+STALE_S = 30.0
+
+LONGEST_FILE_BYTES = 65_536
+
+
+class KioskHealth(msgspec.Struct, frozen=True):
+    """How the kiosk process is, for the daemon's state message. `tick` is monotonic, of `boot`."""
+
+    boot: str
+    tick: float
+    camera: str
+    frames_per_s: float
+    faults: list[str] = []
+
+
+class SyncHealth(msgspec.Struct, frozen=True):
+    """How the daemon is, for the kiosk's idle lights. `last_settled_tick`: None before the first."""
+
+    boot: str
+    tick: float
+    broker: str
+    started_tick: float
+    last_settled_tick: float | None = None
+
+
+Health = TypeVar("Health", KioskHealth, SyncHealth)
+
+
+def write(file: Path, health: KioskHealth | SyncHealth) -> None:
+    """Replace `file`, whole. Raises `OSError`."""
+    beside = file.with_suffix(".new")
+    beside.write_bytes(msgspec.json.encode(health))
+    beside.replace(file)
+
+
+def read(file: Path, kind: type[Health], *, boot: str, tick: float) -> Health | None:
+    """What the other process wrote lately, or None where it is silent, dead or of another boot."""
+    try:
+        with file.open("rb") as opened:
+            health = msgspec.json.decode(opened.read(LONGEST_FILE_BYTES), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
+    fresh = health.boot == boot and 0 <= tick - health.tick <= STALE_S
+    return health if fresh else None

@@ -1,0 +1,353 @@
+"""The outbox: check-ins on disk that the central may not have yet.
+
+The kiosk appends; the sync daemon reads, settles and prunes. All SQL of the two is in this file.
+Rows are only ever added, in `seq` order without a gap, and hold the event as the bytes that
+travel. Being confirmed is one number, the watermark: everything up to it is at the central.
+"""
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Literal
+
+from sqlite_utils import Database, Migrations
+
+# The other process holds the write lock for a millisecond at a time, on a bad card for a second.
+# Five without it means that something is badly wrong, and a visitor is waiting.
+LOCK_WAIT_S = 5.0
+
+# A file up to this size is read through at start (0.1 s on a laptop, a second on a slow card).
+CHECKED_AT_START_BYTES = 16 * 1024 * 1024
+
+# From this share of the limit on, the outbox says that it will be full.
+NEAR_FULL = 0.9
+
+PRUNED_AT_ONCE = 500  # rows; a longer transaction would keep the door waiting for the lock
+
+Room = Literal["plenty", "near", "full"]
+
+migrations = Migrations("vaora-outbox")
+
+
+@migrations()
+def m001_begin(db: Database) -> None:
+    """The first form. Never changed once released: the next change is a migration of its own."""
+    db.execute(
+        """
+        create table checkins (
+            seq integer primary key autoincrement, -- never used twice, even after pruning
+            id text not null,
+            at text not null,        -- the wall time as believed, ISO 8601, UTC
+            direction text not null,
+            kind text not null,      -- of the credential
+            boot text not null,
+            tick real not null,
+            tag blob not null,       -- the visitor, under a key kept in memory
+            crc integer not null,    -- CRC-32 of body: SQLite has no checksum, and SD cards err
+            body blob not null       -- the event as it travels
+        )
+        """
+    )
+    db.execute("create table set_aside (seq integer primary key, reason text not null)")
+    db.execute("create table state (outbox text not null, confirmed integer not null)")
+    db.execute("insert into state values (?, 0)", [token_hex(16)])
+
+
+class OutboxError(OSError):
+    """The outbox could not be read or written; nothing was lost that was there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is written beside an event: no personal field is among it."""
+
+    id: str
+    at: datetime
+    direction: str
+    kind: str
+    boot: str
+    tick: float
+    tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One check-in as it lies on disk. `intact` is whether the body is still what was written."""
+
+    seq: int
+    body: bytes
+    intact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the hold-off has to know of a check-in made before a restart."""
+
+    tag: bytes
+    tick: float
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How far the outbox is. `oldest_pending_at` is ISO 8601, None when nothing is waiting."""
+
+    outbox: str
+    appended: int
+    confirmed: int
+    oldest_pending_at: str | None
+    set_aside: int
+
+    @property
+    def pending(self) -> int:
+        return self.appended - self.confirmed
+
+
+class Outbox:
+    """One open outbox file.
+
+    `create=False` is for the daemon and for looking: the kiosk alone makes the file. Raises
+    `OutboxError` where there is no file, or one that is no outbox.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        create: bool = True,
+        limit_rows: int = 1_000_000,
+        min_free_bytes: int = 0,
+    ) -> None:
+        self.path = path
+        self._limit_rows = limit_rows
+        self._min_free_bytes = min_free_bytes
+        if not create and not path.exists():
+            raise OutboxError(f"{path}: no outbox yet; vaora-kiosk makes it when it starts")
+        with _trouble(f"{path}: can't be opened"):
+            if create:
+                _make_for_the_group(path)
+            self._db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
+            try:
+                self._begin(create=create)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _begin(self, *, create: bool) -> None:
+        self._db.execute("pragma journal_mode = wal")
+        # FULL, not WAL's usual NORMAL: a kiosk loses power without notice, and NORMAL may then
+        # drop the last check-ins that the door lit green for.
+        self._db.execute("pragma synchronous = full")
+        if create:
+            migrations.apply(Database(self._db))
+        row = self._db.execute("select outbox from state").fetchone()
+        self.id: str = row[0]
+        self._inode = self.path.stat().st_ino
+
+    def append(self, entry: Entry, encode: Callable[[str, int], bytes]) -> int:
+        """Put a check-in on disk and return its `seq`. Once this returns, no power cut takes it.
+
+        `encode` gets the outbox id and the `seq`, which are part of the event. Raises
+        `OutboxError`, and then nothing was appended.
+        """
+        if self.room() == "full":
+            raise OutboxError(
+                f"{self.path}: full: {self.pending_count()} check-ins are waiting, "
+                f"{self._free_bytes() // 1_000_000} MB of disk are free. Bring back the network, or "
+                "make room on the disk"
+            )
+        with _trouble(f"{self.path}: a check-in could not be written"), self._transaction():
+            seq = self._last_seq() + 1
+            body = encode(self.id, seq)
+            self._db.execute(
+                "insert into checkins values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    seq,
+                    entry.id,
+                    entry.at.isoformat(),
+                    entry.direction,
+                    entry.kind,
+                    entry.boot,
+                    entry.tick,
+                    entry.tag,
+                    zlib.crc32(body),
+                    body,
+                ),
+            )
+        return seq
+
+    def pending(self, after: int, limit: int, through: int = 2**62) -> list[Row]:
+        """The first `limit` check-ins with `after < seq <= through`, oldest first."""
+        with _trouble(f"{self.path}: can't be read"):
+            found = self._db.execute(
+                "select seq, body, crc from checkins where seq > ? and seq <= ?"
+                " and seq not in (select seq from set_aside) order by seq limit ?",
+                (after, through, limit),
+            ).fetchall()
+        return [Row(seq, body, zlib.crc32(body) == crc) for seq, body, crc in found]
+
+    def settle(self, through: int, refused: Mapping[int, str] | None = None) -> None:
+        """Everything up to `through` is at the central, but for `refused` (`seq` to reason).
+
+        A refused row is set aside for good: kept, reported, never sent again. The watermark never
+        moves back and never past the last row.
+        """
+        with _trouble(f"{self.path}: can't be settled"), self._transaction():
+            self._db.execute(
+                "update state set confirmed = min(max(confirmed, ?), ?)",
+                (through, self._last_seq()),
+            )
+            self._db.executemany(
+                "insert or ignore into set_aside values (?, ?)", list((refused or {}).items())
+            )
+
+    def prune(self, before: datetime) -> int:
+        """Delete some check-ins that are confirmed and were made before `before`; return how many.
+
+        Those set aside stay. Call again until it returns 0.
+        """
+        with _trouble(f"{self.path}: can't be pruned"), self._transaction():
+            return self._db.execute(
+                "delete from checkins where seq in (select seq from checkins where seq <="
+                " (select confirmed from state) and at < ? and seq not in"
+                " (select seq from set_aside) order by seq limit ?)",
+                (before.isoformat(), PRUNED_AT_ONCE),
+            ).rowcount
+
+    def visits(self, boot: str, limit: int) -> list[Visit]:
+        """The last `limit` check-ins made in `boot`, oldest first."""
+        with _trouble(f"{self.path}: can't be read"):
+            found = self._db.execute(
+                "select tag, tick, direction from checkins where boot = ? order by seq desc limit ?",
+                (boot, limit),
+            ).fetchall()
+        return [Visit(*row) for row in reversed(found)]
+
+    def summary(self) -> Summary:
+        with _trouble(f"{self.path}: can't be read"):
+            confirmed = self._confirmed()
+            oldest = self._db.execute(
+                "select at from checkins where seq > ? order by seq limit 1", (confirmed,)
+            ).fetchone()
+            (aside,) = self._db.execute("select count(*) from set_aside").fetchone()
+            return Summary(
+                outbox=self.id,
+                appended=self._last_seq(),
+                confirmed=confirmed,
+                oldest_pending_at=oldest[0] if oldest else None,
+                set_aside=aside,
+            )
+
+    def set_aside(self) -> dict[int, str]:
+        """The rows that are not sent any more, and why."""
+        with _trouble(f"{self.path}: can't be read"):
+            return dict(self._db.execute("select seq, reason from set_aside").fetchall())
+
+    def appended(self) -> int:
+        """The last `seq` that was ever given."""
+        with _trouble(f"{self.path}: can't be read"):
+            return self._last_seq()
+
+    def pending_count(self) -> int:
+        with _trouble(f"{self.path}: can't be read"):
+            return self._last_seq() - self._confirmed()
+
+    def room(self) -> Room:
+        """Whether another check-in fits, and whether that will end soon."""
+        waiting, free = self.pending_count(), self._free_bytes()
+        if waiting >= self._limit_rows or free < self._min_free_bytes:
+            return "full"
+        if waiting >= NEAR_FULL * self._limit_rows or free < 2 * self._min_free_bytes:
+            return "near"
+        return "plenty"
+
+    def is_current(self) -> bool:
+        """Whether the open file is still the one at `path`, and not one that was set aside."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _last_seq(self) -> int:
+        row = self._db.execute("select seq from sqlite_sequence where name = 'checkins'").fetchone()
+        return row[0] if row else 0
+
+    def _confirmed(self) -> int:
+        (confirmed,) = self._db.execute("select confirmed from state").fetchone()
+        return int(confirmed)
+
+    def _free_bytes(self) -> int:
+        with _trouble(f"{self.path}: the disk can't be asked for free space"):
+            disk = os.statvfs(self.path.parent)
+            return disk.f_bavail * disk.f_frsize
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        # IMMEDIATE: takes the write lock at once, so that what is read inside can't change.
+        self._db.execute("begin immediate")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
+
+
+def set_aside_if_damaged(path: Path) -> Path | None:
+    """Move a file that is no sound outbox out of the way, whole; return where it is now.
+
+    Only the kiosk calls this, before it opens the file. What can still be read from it is a
+    technician's work; nothing is ever written over it.
+    """
+    if not path.exists() or _is_sound(path):
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for ending in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + ending))
+    return aside
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_WAIT_S)) as db:
+            db.execute("select count(*) from sqlite_master").fetchone()
+            if path.stat().st_size > CHECKED_AT_START_BYTES:
+                return True
+            return bool(db.execute("pragma quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.OperationalError:
+        return True  # locked, or no right to open it: trouble, but not the file's
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _make_for_the_group(path: Path) -> None:
+    """Make the file so that the daemon's user, who shares the group, may write it too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o660))
+        path.chmod(0o660)  # whatever the umask; SQLite gives -wal and -shm the same
+
+
+@contextmanager
+def _trouble(what: str) -> Iterator[None]:
+    """Whatever SQLite or the disk says becomes the one exception of this module."""
+    try:
+        yield
+    except OutboxError:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise OutboxError(f"{what}: {error}") from error

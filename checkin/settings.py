@@ -1,0 +1,371 @@
+"""The settings: one file for both processes, typed, with every default written here.
+
+`vaora-kiosk settings` prints the effective ones. A key that is no setting is refused with the
+known ones named, because a misspelt key that is quietly ignored is found weeks later, at a door.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+DEFAULT_FILE = Path("/etc/vaora/kiosk.toml")
+
+# A settings file is a page; anything much longer is another file given by mistake.
+LONGEST_FILE_BYTES = 256 * 1024
+
+# One level of an MQTT topic and one path segment of a URI, so that neither needs escaping.
+NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
+
+# BCM numbers that the 40-pin header carries.
+Pin = Annotated[int, Meta(ge=2, le=27)]
+OptionalPin = Annotated[int, Meta(ge=0, le=27)]
+
+
+class SettingsError(ValueError):
+    """The settings can't be used; the message says which, why, and what to write instead."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Kiosk(Section, frozen=True):
+    id: Annotated[
+        str, Meta(pattern=NAME, description="this device", examples=["bv-lao-cai-cong-1"])
+    ] = "kiosk-1"
+    checkpoint: Annotated[
+        str,
+        Meta(pattern=NAME, description="the registered place it stands at", examples=["0100123"]),
+    ] = "checkpoint-1"
+    data_dir: Annotated[
+        str, Meta(min_length=1, description="where the outbox lies; must be on a disk that lasts")
+    ] = "/var/lib/vaora"
+    runtime_dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="health files and the hold-off's key; must be in memory, so that a stolen "
+            "card says nothing of who came",
+        ),
+    ] = "/run/vaora"
+
+
+class Door(Section, frozen=True):
+    direction: Annotated[
+        Literal["in", "out", "alternate"],
+        Meta(description="what a check-in here means; `alternate` turns round per visitor"),
+    ] = "in"
+    hold_off_s: Annotated[
+        float,
+        Meta(ge=1, le=86_400, description="seconds out of sight that end a visit", examples=[10.0]),
+    ] = 10.0
+    visitor_prefix: Annotated[
+        str,
+        Meta(
+            min_length=2,
+            max_length=32,
+            description="what a plain visitor code begins with",
+            examples=["VISITOR:"],
+        ),
+    ] = "VISITOR:"
+
+
+class Camera(Section, frozen=True):
+    source: Annotated[
+        Literal["picamera2", "webcam", "replay"],
+        Meta(description="the Pi's camera, a V4L2 webcam, or a folder of images or a video"),
+    ] = "picamera2"
+    path: Annotated[
+        str, Meta(description="the webcam's device, or the folder or video to show")
+    ] = ""
+    width: Annotated[int, Meta(ge=320, le=4608, description="pixels of a frame")] = 1280
+    height: Annotated[int, Meta(ge=240, le=2592, description="pixels of a frame")] = 720
+    fps: Annotated[float, Meta(ge=1, le=120, description="frames a second", examples=[30.0])] = 30.0
+    repeat: Annotated[
+        bool, Meta(description="replay: begin again after the last frame, instead of ending")
+    ] = False
+    lens_position: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=32,
+            description="dioptres of a fixed focus where the module can focus; 0 focuses by itself",
+            examples=[10.0],
+        ),
+    ] = 0.0
+    stall_s: Annotated[
+        float,
+        Meta(
+            ge=0.5, le=60, description="seconds without a frame after which the camera is restarted"
+        ),
+    ] = 3.0
+
+
+class Decoder(Section, frozen=True):
+    zbar_every: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="give every n-th unread frame to zbar too, which costs ten times as much; "
+            "0 never does",
+        ),
+    ] = 10
+
+
+class Panel(Section, frozen=True):
+    kind: Annotated[
+        Literal["gpio", "terminal"],
+        Meta(description="LEDs and a buzzer on the pins, or lines on the terminal"),
+    ] = "gpio"
+    green_pin: Annotated[Pin, Meta(description="BCM number of the green LED")] = 17
+    red_pin: Annotated[Pin, Meta(description="BCM number of the red LED")] = 27
+    amber_pin: Annotated[
+        OptionalPin, Meta(description="BCM number of the amber LED; 0 where there is none")
+    ] = 0
+    buzzer_pin: Annotated[
+        OptionalPin, Meta(description="BCM number of the buzzer; 0 where there is none")
+    ] = 22
+    buzzer: Annotated[
+        Literal["active", "passive"],
+        Meta(description="active: has one tone of its own; passive: plays the tone it is given"),
+    ] = "active"
+
+
+class Outbox(Section, frozen=True):
+    limit_rows: Annotated[
+        int,
+        Meta(ge=10, description="check-ins waiting at most; at the limit the door shows a fault"),
+    ] = 1_000_000
+    min_free_mb: Annotated[
+        int,
+        Meta(ge=0, description="megabytes of disk to leave free; below it the door shows a fault"),
+    ] = 64
+    keep_confirmed_h: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="hours a confirmed check-in is kept, so that a central restored from a "
+            "backup can ask for it again",
+        ),
+    ] = 72.0
+
+
+class Broker(Section, frozen=True):
+    host: Annotated[str, Meta(min_length=1, description="name or address of the MQTT broker")] = (
+        "localhost"
+    )
+    port: Annotated[int, Meta(ge=1, le=65_535, description="8883 is MQTT over TLS")] = 8883
+    tls: Annotated[bool, Meta(description="false only on a bench")] = True
+    ca_file: Annotated[
+        str, Meta(description="the authority that signed the broker's certificate")
+    ] = "/etc/vaora/ca.pem"
+    cert_file: Annotated[str, Meta(description="this kiosk's certificate; empty sends none")] = (
+        "/etc/vaora/kiosk.pem"
+    )
+    key_file: Annotated[str, Meta(description="this kiosk's private key; empty sends none")] = (
+        "/etc/vaora/kiosk.key"
+    )
+    confirm: Annotated[
+        Literal["central", "broker"],
+        Meta(
+            description="who confirms a check-in: the central by receipts, or the broker alone, for "
+            "a central that only subscribes"
+        ),
+    ] = "central"
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600, description="MQTT keep-alive")] = 30
+    window: Annotated[int, Meta(ge=1, le=1000, description="messages in flight at once")] = 20
+    batch_rows: Annotated[int, Meta(ge=1, le=1000, description="check-ins in one message")] = 50
+    batch_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=8_000_000, description="bytes in one message, unless one row is longer"),
+    ] = 65_536
+    answer_s: Annotated[
+        float, Meta(ge=0.5, le=600, description="patience with the broker and with receipts")
+    ] = 20.0
+    wait_initial_s: Annotated[
+        float, Meta(gt=0, le=600, description="longest first wait before connecting again")
+    ] = 1.0
+    wait_max_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="longest wait before connecting again")
+    ] = 300.0
+    state_every_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="seconds between two states while nothing changes")
+    ] = 60.0
+
+
+class Settings(Section, frozen=True):
+    """Everything the two processes can be told. Each section is one table of the file."""
+
+    seal: Annotated[
+        str,
+        Meta(
+            description="the central's public key, as `vaora-central keygen` prints it; or `off`, "
+            "which leaves personal fields readable on this disk and on the way"
+        ),
+    ] = ""
+    kiosk: Kiosk = Kiosk()
+    door: Door = Door()
+    camera: Camera = Camera()
+    decoder: Decoder = Decoder()
+    panel: Panel = Panel()
+    outbox: Outbox = Outbox()
+    broker: Broker = Broker()
+
+    @property
+    def outbox_file(self) -> Path:
+        return Path(self.kiosk.data_dir) / "outbox.db"
+
+    @property
+    def kiosk_health_file(self) -> Path:
+        return Path(self.kiosk.runtime_dir) / "kiosk-health.json"
+
+    @property
+    def sync_health_file(self) -> Path:
+        return Path(self.kiosk.runtime_dir) / "sync-health.json"
+
+    @property
+    def sightings_file(self) -> Path:
+        return Path(self.kiosk.runtime_dir) / "sightings.json"
+
+
+def load(file: Path) -> Settings:
+    """Read `file`. Raises only `SettingsError`, which says what to write instead."""
+    try:
+        if file.stat().st_size > LONGEST_FILE_BYTES:
+            raise SettingsError(
+                f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no settings file is"
+            )
+        return parse(file.read_text(encoding="utf-8"), file.name)
+    except OSError as error:
+        raise SettingsError(
+            f"{file}: can't be read ({error.strerror}). Write the settings there, or name another "
+            f"file with --settings FILE; `vaora-kiosk settings --defaults` prints one to begin with"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: is not UTF-8 text ({error})") from error
+
+
+def parse(text: str, name: str = "kiosk.toml") -> Settings:
+    """Read the settings in `text`; `name` stands before each message."""
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"{name}: is not TOML: {error}") from error
+    unknown = next(_unknown_keys(table), None)
+    if unknown is not None:
+        raise SettingsError(f"{name}: {unknown}")
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name}: {_in_words(str(error), table)}") from error
+    _check_together(settings, name)
+    return settings
+
+
+def _check_together(settings: Settings, name: str) -> None:
+    """Refuse settings that are each right and together can't work."""
+    panel = settings.panel
+    pins = {"green_pin": panel.green_pin, "red_pin": panel.red_pin, "amber_pin": panel.amber_pin}
+    pins["buzzer_pin"] = panel.buzzer_pin
+    used: dict[int, str] = {}
+    for key, pin in pins.items():
+        if pin and pin in used:
+            raise SettingsError(
+                f"{name}: [panel] {key} = {pin}: {used[pin]} is on that pin already"
+            )
+        used[pin] = key
+    camera = settings.camera
+    if camera.source != "picamera2" and not camera.path:
+        raise SettingsError(
+            f'{name}: [camera] path is missing: source = "{camera.source}" needs '
+            + (
+                "a device, such as /dev/video0"
+                if camera.source == "webcam"
+                else "a folder or a video"
+            )
+        )
+    if settings.broker.wait_max_s < settings.broker.wait_initial_s:
+        raise SettingsError(f"{name}: [broker] wait_max_s is shorter than wait_initial_s")
+
+
+def _unknown_keys(table: dict[str, Any]) -> Iterator[str]:
+    sections = dict(section_types())
+    top = [*sections, "seal"]
+    for key, value in table.items():
+        if key not in top:
+            yield f"{key!r} is no setting; known here: {', '.join(sorted(top))}"
+        elif key in sections and isinstance(value, dict):
+            known = sections[key].__struct_fields__
+            for inner in value:
+                if inner not in known:
+                    yield f"[{key}] {inner!r} is no setting; known here: {', '.join(sorted(known))}"
+
+
+def section_types() -> Iterator[tuple[str, type[Section]]]:
+    """The name and the type of each table."""
+    for key, kind in get_type_hints(Settings).items():
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield key, kind
+
+
+def _in_words(message: str, table: dict[str, Any]) -> str:
+    """Msgspec's message with the table, the key, the value, and what would be right."""
+    match = re.fullmatch(r"(.*) - at `\$\.(.*)`", message, re.DOTALL)
+    if match is None:
+        return message
+    reason, dotted = match.groups()
+    *section, key = dotted.split(".")
+    value: Any = table
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    where = f"[{section[0]}] {key}" if section else key
+    hint = _hint(section[0] if section else "", key)
+    return f"{where} = {value!r}: {reason[0].lower()}{reason[1:]}{hint}"
+
+
+def _hint(section: str, key: str) -> str:
+    kind: type[Section] = dict(section_types()).get(section, Settings)
+    meta = meta_of(kind, key)
+    if meta is None:
+        return ""
+    example = f", such as {meta.examples[0]!r}" if meta.examples else ""
+    return f" ({meta.description}{example})" if meta.description else ""
+
+
+def meta_of(kind: type[Section], key: str) -> Meta | None:
+    """What is written about setting `key` beside its type."""
+    hint = get_type_hints(kind, include_extras=True).get(key)
+    metas = [part for part in get_args(hint)[1:] if isinstance(part, Meta)]
+    described = [meta for meta in metas if meta.description]
+    return described[-1] if described else None
+
+
+def as_toml(settings: Settings, *, explained: bool = False) -> str:
+    """`settings` as a file that `parse` reads back; `explained` puts a comment beside each."""
+    lines = [*_lines(Settings, settings, ["seal"], explained=explained), ""]
+    for name, kind in section_types():
+        section = getattr(settings, name)
+        lines += [f"[{name}]"]
+        lines += [*_lines(kind, section, kind.__struct_fields__, explained=explained), ""]
+    return "\n".join(lines)
+
+
+def _lines(
+    kind: type[Section], section: Section, keys: list[str] | tuple[str, ...], *, explained: bool
+) -> Iterator[str]:
+    for key in keys:
+        meta = meta_of(kind, key)
+        if explained and meta is not None:
+            yield f"# {meta.description}"
+        yield f"{key} = {_toml_value(getattr(section, key))}"
+
+
+def _toml_value(value: str | float | bool) -> str:  # noqa: FBT001  a value, not a flag
+    # JSON's strings, numbers and booleans are TOML's too.
+    return msgspec.json.encode(value).decode()

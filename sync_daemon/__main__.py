@@ -1,0 +1,167 @@
+"""`vaora-sync`: carry check-ins from this kiosk's outbox to the central."""
+
+import logging
+import random
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+import click
+
+from checkin import VERSION, health, settings
+from checkin.clock import SystemClock
+from checkin.health import SyncHealth
+from checkin.outbox import Outbox, OutboxError
+from checkin.settings import Settings, SettingsError
+from sync_daemon.broker import Broker, Message, Options, Tls
+from sync_daemon.loop import SyncLoop
+from sync_daemon.machine import machine
+from sync_daemon.protocol import Sender, Terms
+from sync_daemon.topics import Address, State, encode
+
+log = logging.getLogger("vaora.sync")
+
+OUTBOX_WAIT_S = 1.0
+
+
+@click.group(help=__doc__)
+@click.version_option(VERSION, prog_name="vaora-sync")
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path),
+    default=settings.DEFAULT_FILE,
+    show_default=True,
+    help="The kiosk's settings file.",
+)
+@click.pass_context
+def main(context: click.Context, settings_file: Path) -> None:
+    context.obj = settings_file
+
+
+@main.command()
+@click.pass_obj
+def run(settings_file: Path) -> None:
+    """Run until stopped: publish what waits, take receipts, report the state.
+
+    Needs no care: without a network it waits, and nothing leaves the outbox before it is
+    confirmed. Stop it with Ctrl-C or SIGTERM at any moment.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    loaded = _load(settings_file)
+    stopped = Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not stopped.is_set():
+        outbox = _wait_for_outbox(loaded, stopped)
+        if outbox is None:
+            return
+        loop = _loop(loaded, outbox)
+        # A file that the kiosk set aside is another outbox, with a count of its own.
+        while not stopped.is_set() and outbox.is_current():
+            loop.turn()
+        loop.stop()
+        outbox.close()
+
+
+@main.command()
+@click.pass_obj
+def status(settings_file: Path) -> None:
+    """Say how much waits in the outbox, since when, and whether the broker is there."""
+    loaded = _load(settings_file)
+    try:
+        outbox = Outbox(loaded.outbox_file, create=False)
+        found = outbox.summary()
+        aside = outbox.set_aside()
+        outbox.close()
+    except OutboxError as error:
+        raise click.ClickException(str(error)) from error
+    now = SystemClock().moment()
+    sync = health.read(loaded.sync_health_file, SyncHealth, boot=now.boot, tick=now.tick)
+    click.echo(f"outbox      {loaded.outbox_file} ({found.outbox})")
+    click.echo(f"waiting     {found.pending}")
+    if found.oldest_pending_at:
+        click.echo(f"oldest      {found.oldest_pending_at}")
+    click.echo(f"confirmed   {found.confirmed} of {found.appended}")
+    for seq, reason in aside.items():
+        click.echo(f"set aside   check-in {seq}: {reason}")
+    click.echo(f"broker      {sync.broker if sync else 'unknown: vaora-sync is not running'}")
+    if sync and sync.last_settled_tick is not None:
+        click.echo(f"last receipt {now.tick - sync.last_settled_tick:.0f} s ago")
+    click.echo(f"clock       {'set by the network' if now.synced else 'not set by the network'}")
+
+
+def _load(file: Path) -> Settings:
+    try:
+        return settings.load(file)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
+    """The outbox, once the kiosk has made it."""
+    said = ""
+    while not stopped.is_set():
+        try:
+            return Outbox(
+                loaded.outbox_file,
+                create=False,
+                limit_rows=loaded.outbox.limit_rows,
+                min_free_bytes=loaded.outbox.min_free_mb * 1_000_000,
+            )
+        except OutboxError as error:
+            if str(error) != said:
+                log.warning("%s", error)
+                said = str(error)
+        stopped.wait(OUTBOX_WAIT_S)
+    return None
+
+
+def _loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
+    address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
+    broker = loaded.broker
+    terms = Terms(
+        confirm=broker.confirm,
+        window=broker.window,
+        batch_rows=broker.batch_rows,
+        batch_bytes=broker.batch_bytes,
+        answer_s=broker.answer_s,
+        wait_initial_s=broker.wait_initial_s,
+        wait_max_s=broker.wait_max_s,
+    )
+    return SyncLoop(
+        address=address,
+        outbox=outbox,
+        sender=Sender(outbox.id, outbox.summary().confirmed, terms, random.random),
+        broker=Broker(_options(loaded, address)),
+        clock=SystemClock(),
+        kiosk_health=loaded.kiosk_health_file,
+        sync_health=loaded.sync_health_file,
+        state_every_s=broker.state_every_s,
+        keep_confirmed_h=loaded.outbox.keep_confirmed_h,
+        machine=machine,
+    )
+
+
+def _options(loaded: Settings, address: Address) -> Options:
+    broker = loaded.broker
+    tls = Tls(broker.ca_file, broker.cert_file, broker.key_file) if broker.tls else None
+    return Options(
+        host=broker.host,
+        port=broker.port,
+        client_id=f"vaora-{address.checkpoint}-{address.kiosk}",
+        subscriptions=(address.receipt,),
+        will=Message(address.state, encode(State(online=False))),
+        tls=tls,
+        keepalive_s=broker.keepalive_s,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""The daemon's one loop: outbox to broker, receipts to outbox, state to whoever listens."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from checkin import VERSION, health
+from checkin.clock import Clock, Moment
+from checkin.health import KioskHealth, SyncHealth
+from checkin.outbox import Outbox, OutboxError
+from sync_daemon import topics
+from sync_daemon.broker import (
+    Acknowledged,
+    BrokerError,
+    Connected,
+    Heard,
+    Lost,
+    Message,
+    Received,
+    TurnedDown,
+)
+from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Sender, Settle
+from sync_daemon.topics import Address, MessageError, OutboxState, State
+
+log = logging.getLogger("vaora.sync")
+
+# How long one turn may wait for the network: a check-in appended meanwhile waits as long.
+TURN_S = 0.1
+
+HEALTH_EVERY_S = 5.0
+SETTLE_AGAIN_S = 1.0
+PRUNE_EVERY_S = 600.0
+
+
+class BrokerLink(Protocol):
+    """What the loop needs of a broker."""
+
+    def connect(self) -> None: ...
+    def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int: ...
+    def wait(self, timeout_s: float) -> list[Heard]: ...
+    def close(self, *, with_will: bool = False) -> None: ...
+
+
+class SyncLoop:
+    """Carries one outbox to one broker. Call `turn` for ever; `stop` once."""
+
+    def __init__(
+        self,
+        *,
+        address: Address,
+        outbox: Outbox,
+        sender: Sender,
+        broker: BrokerLink,
+        clock: Clock,
+        kiosk_health: Path,
+        sync_health: Path,
+        state_every_s: float = 60.0,
+        keep_confirmed_h: float = 72.0,
+        machine: Callable[[], tuple[float | None, bool | None]] = lambda: (None, None),
+    ) -> None:
+        self._address = address
+        self._outbox = outbox
+        self._sender = sender
+        self._broker = broker
+        self._clock = clock
+        self._kiosk_health = kiosk_health
+        self._sync_health = sync_health
+        self._state_every_s = state_every_s
+        self._keep = timedelta(hours=keep_confirmed_h)
+        self._machine = machine
+        self._numbers: dict[int, int] = {}  # the broker's message ids to the Sender's numbers
+        self._said: State | None = None
+        self._unsettled = Settle(0, {})
+        self._settle_due = 0.0
+        self._state_due = 0.0
+        self._health_due = 0.0
+        self._prune_due = 0.0
+        self._started_tick = clock.moment().tick
+        self._settled_tick: float | None = None
+        self._lost_tick: float | None = None
+        self._why_lost = ""
+
+    def turn(self, wait_s: float = TURN_S) -> None:
+        """Hear what the broker says, do what the Sender asks for, say how things are."""
+        heard = self._broker.wait(wait_s)
+        now = self._clock.moment()
+        for one in heard:
+            self._hear(one, now)
+        self._obey(self._sender.actions(now.tick), now)
+        self._settle(now)
+        self._send_pending(now)
+        self._say_state(now)
+        self._write_health(now)
+        self._prune(now)
+
+    def stop(self) -> None:
+        """Say offline and go. Nothing has to be saved: what counts is in the outbox."""
+        self._broker.close(with_will=True)
+
+    def _hear(self, heard: Heard, now: Moment) -> None:
+        match heard:
+            case Connected(receive_maximum):
+                self._sender.connected(receive_maximum, now.tick)
+                self._numbers.clear()
+                self._said = None
+                self._log_back(now)
+            case Lost(reason):
+                self._lost(reason, now)
+            case Acknowledged(mid):
+                number = self._numbers.pop(mid, 0)
+                self._obey(self._sender.acknowledged(number), now)
+            case TurnedDown(mid, reason, too_large):
+                self._numbers.pop(mid, None)
+                self._obey(self._sender.turned_down(reason, now.tick, too_large=too_large), now)
+            case Received(message):
+                self._hear_receipt(message, now)
+
+    def _hear_receipt(self, message: Message, now: Moment) -> None:
+        if message.topic != self._address.receipt:
+            return
+        try:
+            receipt = topics.read_receipt(message.body)
+        except MessageError as error:
+            log.warning("a receipt that is none was ignored: %s", error)
+            return
+        was_silent = self._sender.silent
+        self._obey(self._sender.receipt(receipt, now.tick), now)
+        if was_silent:
+            log.info("the central answers again")
+
+    def _obey(self, actions: list[Action], now: Moment) -> None:
+        for action in actions:
+            match action:
+                case Connect():
+                    self._connect(now)
+                case Disconnect(reason):
+                    self._broker.close(with_will=True)
+                    self._numbers.clear()
+                    self._log_lost(reason, now)
+                case Publish(number, _, _, _, body):
+                    message = Message(self._address.checkins, body)
+                    self._publish(message, topics.CHECKINS_TYPE, now, number=number)
+                case Settle(through, refused):
+                    for seq, reason in refused.items():
+                        log.error(
+                            "the central refused check-in %d: %s; it is set aside", seq, reason
+                        )
+                    self._unsettled = Settle(through, {**self._unsettled.refused, **refused})
+
+    def _connect(self, now: Moment) -> None:
+        try:
+            self._broker.connect()
+        except BrokerError as error:
+            self._lost(str(error), now)
+
+    def _lost(self, reason: str, now: Moment) -> None:
+        self._sender.lost(now.tick)
+        self._broker.close()
+        self._numbers.clear()
+        self._log_lost(reason, now)
+
+    def _publish(
+        self, message: Message, kind: str, now: Moment, *, number: int = 0, retain: bool = False
+    ) -> None:
+        try:
+            self._numbers[self._broker.publish(message, kind, retain=retain)] = number
+        except BrokerError as error:
+            self._lost(str(error), now)
+
+    def _settle(self, now: Moment) -> None:
+        """Move the watermark: once a turn, however many receipts came in it.
+
+        A disk that is full today is not an end: what couldn't be written is tried again, and if
+        the process dies before, it is only sent again.
+        """
+        if not self._unsettled.through or now.tick < self._settle_due:
+            return
+        try:
+            self._outbox.settle(self._unsettled.through, self._unsettled.refused)
+        except OutboxError as error:
+            log.warning("%s; trying again", error)
+            self._settle_due = now.tick + SETTLE_AGAIN_S
+            return
+        self._unsettled = Settle(0, {})
+        self._settled_tick = now.tick
+
+    def _send_pending(self, now: Moment) -> None:
+        """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
+        silent = self._sender.silent
+        while (wanted := self._sender.wanted(now.tick)) is not None:
+            rows = self._outbox.pending(wanted.after, wanted.limit, wanted.through)
+            spoilt = {row.seq: "damaged on disk" for row in rows if not row.intact}
+            if spoilt:
+                log.error("check-ins %s are damaged on disk and set aside", sorted(spoilt))
+                self._outbox.settle(0, spoilt)
+                continue
+            actions = self._sender.offer(wanted, [(row.seq, row.body) for row in rows], now.tick)
+            if not actions:
+                break
+            self._obey(actions, now)
+        if self._sender.silent and not silent:
+            log.warning("the broker answers, the central doesn't")
+
+    def _say_state(self, now: Moment) -> None:
+        """Publish the state when it changed in a way that somebody waits for, and now and then."""
+        if self._sender.link is not Link.ONLINE:
+            return
+        state = self._state(now)
+        if now.tick < self._state_due and not _changed(self._said, state):
+            return
+        self._said = state
+        self._state_due = now.tick + self._state_every_s
+        message = Message(self._address.state, topics.encode(state))
+        self._publish(message, topics.JSON_TYPE, now, retain=True)
+
+    def _state(self, now: Moment) -> State:
+        found = self._outbox.summary()
+        kiosk = health.read(self._kiosk_health, KioskHealth, boot=now.boot, tick=now.tick)
+        temperature, undervoltage = self._machine()
+        room = self._outbox.room()
+        faults = [*(kiosk.faults if kiosk else ["kiosk-silent"])]
+        faults += [] if room == "plenty" else [f"outbox-{room}"]
+        return State(
+            online=True,
+            version=VERSION,
+            boot=now.boot,
+            at=now.at.isoformat(),
+            clock_synced=now.synced,
+            camera=kiosk.camera if kiosk else "unknown",
+            frames_per_s=kiosk.frames_per_s if kiosk else 0.0,
+            faults=sorted(set(faults)),
+            temperature_c=temperature,
+            undervoltage=undervoltage,
+            outbox=OutboxState(
+                id=found.outbox,
+                appended=found.appended,
+                confirmed=found.confirmed,
+                pending=found.pending,
+                oldest_pending_at=found.oldest_pending_at,
+                set_aside=found.set_aside,
+                gone=list(self._sender.gone),
+            ),
+        )
+
+    def _write_health(self, now: Moment) -> None:
+        if now.tick < self._health_due:
+            return
+        self._health_due = now.tick + HEALTH_EVERY_S
+        mine = SyncHealth(
+            boot=now.boot,
+            tick=now.tick,
+            broker=self._sender.link.name.lower(),
+            started_tick=self._started_tick,
+            last_settled_tick=self._settled_tick,
+        )
+        try:
+            health.write(self._sync_health, mine)
+        except OSError as error:
+            log.warning("the health file could not be written: %s", error)
+
+    def _prune(self, now: Moment) -> None:
+        # A clock that was never set says nothing about how old a check-in is.
+        if not now.synced or now.tick < self._prune_due:
+            return
+        try:
+            if self._outbox.prune(now.at - self._keep) == 0:
+                self._prune_due = now.tick + PRUNE_EVERY_S
+        except OutboxError as error:
+            log.warning("%s", error)
+            self._prune_due = now.tick + PRUNE_EVERY_S
+
+    def _log_lost(self, reason: str, now: Moment) -> None:
+        """Say a transition once, not every attempt."""
+        if self._lost_tick is None:
+            self._lost_tick = now.tick
+        if reason != self._why_lost:
+            log.warning("no broker: %s", reason)
+            self._why_lost = reason
+
+    def _log_back(self, now: Moment) -> None:
+        waiting = self._outbox.pending_count()
+        if self._lost_tick is None:
+            log.info("broker there, %d waiting", waiting)
+        else:
+            log.info("broker back after %.0f s, %d waiting", now.tick - self._lost_tick, waiting)
+        self._lost_tick = None
+        self._why_lost = ""
+
+
+def _changed(said: State | None, state: State) -> bool:
+    """Whether something changed that is worth a message of its own."""
+    if said is None or said.outbox is None or state.outbox is None:
+        return True
+    before = (said.faults, said.clock_synced, said.camera, said.outbox.gone, said.undervoltage)
+    after = (state.faults, state.clock_synced, state.camera, state.outbox.gone, state.undervoltage)
+    return before != after

@@ -1,0 +1,494 @@
+"""The sync protocol, both ends, without I/O.
+
+At least once on the wire, once in the record. The Sender publishes pending check-ins in `seq`
+order and repeats whatever was not confirmed; the Receiver keeps one copy of each and confirms
+cumulatively. Tell them what happened, then do what they return.
+
+    OFFLINE ──wait over──► CONNECTING ──connected──► ONLINE
+       ▲                       │                        │
+       └── lost, refused, or no answer in `answer_s` ───┘
+
+One cure for every trouble with the link: drop it, wait (full jitter), begin again behind the
+watermark. The outbox still holds whatever was not confirmed. A silent central behind a broker
+that answers is no trouble of the link: there the Sender stays, waits, and tries one message.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Literal
+
+import msgspec
+
+from checkin import event
+from checkin.event import CheckIn, EventError
+from sync_daemon.topics import MOST_RANGES, MOST_REFUSED, Address, Receipt, Refusal, State
+
+END = 2**62
+
+# Ranges beyond the first gap that a ledger remembers. In order, as a kiosk sends, there are none;
+# each costs 16 bytes, and what is forgotten is only sent again.
+MOST_BEYOND = 4096
+
+Pair = tuple[int, int]
+
+
+# ── the kiosk's end ──────────────────────────────────────────────────────────────────────────────
+
+
+class Link(Enum):
+    OFFLINE = auto()
+    CONNECTING = auto()
+    ONLINE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How patient the Sender is, how much it sends at once, and whose word it takes."""
+
+    confirm: Literal["central", "broker"] = "central"
+    window: int = 20
+    batch_rows: int = 50
+    batch_bytes: int = 65_536
+    answer_s: float = 20.0
+    wait_initial_s: float = 1.0
+    wait_max_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Drop the link; it is of no use any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send check-ins `first` to `through` as one message; `number` is for its acknowledgement."""
+
+    number: int
+    first: int
+    through: int
+    count: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Tell the outbox that everything up to `through` is confirmed, but for `refused`."""
+
+    through: int
+    refused: Mapping[int, str]
+
+
+Action = Connect | Disconnect | Publish | Settle
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The rows that would be sent next: `after < seq <= through`, at most `limit`."""
+
+    after: int
+    through: int
+    limit: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    number: int
+    first: int
+    through: int
+    sent_tick: float
+    replay: bool
+    acknowledged: bool = False
+
+
+class Sender:
+    """The kiosk's end of one outbox.
+
+    `confirmed` is the outbox's watermark. `jitter` draws from [0, 1): the share of the longest
+    wait that is waited (full jitter, so that a province of kiosks doesn't come back as one).
+    """
+
+    def __init__(
+        self, outbox: str, confirmed: int, terms: Terms, jitter: Callable[[], float]
+    ) -> None:
+        self.outbox = outbox
+        self.link = Link.OFFLINE
+        self.gone: list[Pair] = []
+        self._terms = terms
+        self._jitter = jitter
+        self._confirmed = confirmed
+        self._sent = confirmed  # the cursor: everything up to it is in flight or confirmed
+        self._highest = confirmed  # the highest seq that was ever sent, on any link
+        self._in_flight: deque[_Batch] = deque()
+        self._again: deque[Pair] = deque()
+        self._number = 0
+        self._window = 1
+        self._batch_bytes = terms.batch_bytes
+        self._failures = 0
+        self._silences = 0
+        self._deadline = 0.0  # of the wait, or of the connecting
+        self._resume_at = 0.0
+        self._progress_tick = 0.0
+
+    @property
+    def confirmed(self) -> int:
+        return self._confirmed
+
+    @property
+    def silent(self) -> bool:
+        """Whether the broker answers and the central doesn't."""
+        return self._silences > 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    def actions(self, tick: float) -> list[Action]:
+        """What the passing of time asks for."""
+        match self.link:
+            case Link.OFFLINE if tick >= self._deadline:
+                self.link = Link.CONNECTING
+                self._deadline = tick + self._terms.answer_s
+                return [Connect()]
+            case Link.CONNECTING if tick >= self._deadline:
+                self.lost(tick)
+                return [Disconnect(f"no answer in {self._terms.answer_s:g} s")]
+            case Link.ONLINE:
+                return self._overdue(tick)
+        return []
+
+    def connected(self, receive_maximum: int, tick: float) -> None:
+        """The broker took us, and has room for `receive_maximum` messages in flight."""
+        if self.link is Link.CONNECTING:
+            self.link = Link.ONLINE
+            # One less than the broker takes: the state message travels beside the check-ins.
+            self._window = max(1, min(self._terms.window, receive_maximum - 1))
+            self._begin_again()
+            self._resume_at = tick
+
+    def lost(self, tick: float) -> None:
+        """The link is gone, or never came up."""
+        if self.link is not Link.OFFLINE:
+            self.link = Link.OFFLINE
+            self._begin_again()
+            self._deadline = tick + self._wait_s(self._failures)
+            self._failures += 1
+
+    def wanted(self, tick: float) -> Wanted | None:
+        """Which rows `offer` would take now."""
+        # One message at a time after a silence: it is a question, and copies pile up at the broker.
+        window = 1 if self._silences else self._window
+        if self.link is not Link.ONLINE or tick < self._resume_at or len(self._in_flight) >= window:
+            return None
+        if self._again:
+            first, last = self._again[0]
+            return Wanted(first - 1, last, self._terms.batch_rows)
+        return Wanted(self._sent, END, self._terms.batch_rows)
+
+    def offer(self, wanted: Wanted, rows: Sequence[tuple[int, bytes]], tick: float) -> list[Action]:
+        """Take of `rows` (the answer to `wanted`, in order) what fits one message; return it."""
+        replay = wanted.through != END
+        taken = self._fitting(rows)
+        if replay:
+            self._replayed(wanted, [seq for seq, _ in taken], whole=len(taken) == len(rows))
+        if not taken:
+            return []
+        first, through = taken[0][0], taken[-1][0]
+        if not replay:
+            self._sent = through
+        self._highest = max(self._highest, through)
+        if not self._in_flight:
+            self._progress_tick = tick
+        self._number += 1
+        self._in_flight.append(_Batch(self._number, first, through, tick, replay))
+        # Joined, not re-encoded: the bytes that the door wrote are the bytes that travel.
+        body = b"[" + b",".join(body for _, body in taken) + b"]"
+        return [Publish(self._number, first, through, len(taken), body)]
+
+    def acknowledged(self, number: int) -> list[Action]:
+        """The broker has message `number`. Numbers that aren't in flight are ignored."""
+        self._failures = 0
+        for batch in self._in_flight:
+            if batch.number == number:
+                batch.acknowledged = True
+                break
+        self._in_flight = deque(b for b in self._in_flight if not (b.replay and b.acknowledged))
+        if self._terms.confirm == "central":
+            return []
+        through = self._confirmed
+        while self._in_flight and self._in_flight[0].acknowledged:
+            through = self._in_flight.popleft().through
+        return self._settled(through, {})
+
+    def turned_down(self, reason: str, tick: float, *, too_large: bool = False) -> list[Action]:
+        """The broker refused a message. What it refused stays in the outbox."""
+        if too_large:
+            self._batch_bytes = max(1024, self._batch_bytes // 2)
+        self.lost(tick)
+        return [Disconnect(reason)]
+
+    def receipt(self, receipt: Receipt, tick: float) -> list[Action]:
+        """The central says what it has.
+
+        A receipt for another outbox says nothing about this one, and no receipt can confirm what
+        this process never sent: whoever wrote it can't have it.
+        """
+        if receipt.outbox != self.outbox:
+            return []
+        self._failures = self._silences = 0
+        self._progress_tick = tick
+        self._ask_again(receipt.again)
+        if self._terms.confirm == "broker":
+            return []
+        through = max(self._confirmed, min(receipt.through, self._highest))
+        while self._in_flight and not self._in_flight[0].replay:
+            if self._in_flight[0].through > through:
+                break
+            self._in_flight.popleft()
+        self._sent = max(self._sent, through)
+        refused = {r.seq: r.reason for r in receipt.refused if r.seq <= through}
+        return self._settled(through, refused)
+
+    def _settled(self, through: int, refused: dict[int, str]) -> list[Action]:
+        fresh = {seq: reason for seq, reason in refused.items() if seq > self._confirmed}
+        if through <= self._confirmed:
+            return []
+        self._confirmed = through
+        return [Settle(through, fresh)]
+
+    def _ask_again(self, ranges: Iterable[Pair]) -> None:
+        """Send `ranges` once more, unless that is under way: every receipt names the same gap."""
+        if self._again or any(batch.replay for batch in self._in_flight):
+            return
+        for first, last in ranges:
+            # Above the cursor it is on its way by itself.
+            last = min(last, self._sent)  # noqa: PLW2901  the rest of the range is another's
+            if first <= last and len(self._again) < MOST_RANGES:
+                self._again.append((first, last))
+
+    def _fitting(self, rows: Sequence[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
+        room = self._batch_bytes
+        for count, (_, body) in enumerate(rows):
+            room -= len(body) + 1
+            if room < 0 and count:
+                return rows[:count]
+        return rows
+
+    def _replayed(self, wanted: Wanted, seqs: list[int], *, whole: bool) -> None:
+        """Note what of the range asked for was there, and what is gone for good."""
+        first, last = self._again.popleft()
+        if len(seqs) == wanted.limit or not whole:
+            self._again.appendleft((seqs[-1] + 1, last))
+            last = seqs[-1]
+            if self._again[0][0] > self._again[0][1]:
+                self._again.popleft()
+        for seq in [*seqs, last + 1]:
+            if first < seq and (first, seq - 1) not in self.gone:
+                self.gone.append((first, seq - 1))
+            first = seq + 1
+        del self.gone[:-MOST_RANGES]
+
+    def _overdue(self, tick: float) -> list[Action]:
+        waiting = [batch for batch in self._in_flight if not batch.acknowledged]
+        if waiting and tick - waiting[0].sent_tick >= self._terms.answer_s:
+            self.lost(tick)
+            return [Disconnect(f"the broker acknowledged nothing in {self._terms.answer_s:g} s")]
+        silent = not waiting and tick - self._progress_tick >= self._terms.answer_s
+        if self._in_flight and silent:
+            self._begin_again()
+            self._resume_at = tick + self._wait_s(self._silences)
+            self._silences += 1
+        return []
+
+    def _begin_again(self) -> None:
+        self._in_flight.clear()
+        self._again.clear()
+        self._sent = self._confirmed
+
+    def _wait_s(self, failures: int) -> float:
+        # min() on the exponent too: 2.0**1024 overflows after a long outage.
+        longest = self._terms.wait_initial_s * 2.0 ** min(failures, 30)
+        return min(longest, self._terms.wait_max_s) * self._jitter()
+
+
+# ── the central's end ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Which `seq` of one outbox the central has: everything up to `through`, and `beyond`.
+
+    `beyond` are ranges after the first gap, ascending, not touching. `known` is the highest `seq`
+    that the kiosk says the central confirmed once: a central restored from a backup sees by it
+    what it has lost.
+    """
+
+    through: int = 0
+    beyond: list[Pair] = field(default_factory=list)
+    known: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def add(self, first: int, last: int) -> None:
+        """`first` to `last`, both included, are here."""
+        first = max(first, self.through + 1)
+        if first > last:
+            return
+        at = bisect_left(self.beyond, (first, 0))
+        if at and self.beyond[at - 1][1] >= first - 1:
+            at -= 1
+        end = at
+        while end < len(self.beyond) and self.beyond[end][0] <= last + 1:
+            first, last = min(first, self.beyond[end][0]), max(last, self.beyond[end][1])
+            end += 1
+        self.beyond[at:end] = [(first, last)]
+        if self.beyond[0][0] == self.through + 1:
+            self.through = self.beyond.pop(0)[1]
+        del self.beyond[MOST_BEYOND:]
+
+    def refuse(self, seq: int, reason: str) -> None:
+        """`seq` will never be taken; it counts as here, and doesn't hold up those behind it."""
+        self.add(seq, seq)
+        self.refused[seq] = reason
+        while len(self.refused) > MOST_REFUSED:
+            del self.refused[min(self.refused)]
+
+    def gaps(self) -> list[Pair]:
+        """What is missing below something that is there or was there; the first few."""
+        found: list[Pair] = []
+        at = self.through + 1
+        for first, last in [*self.beyond, (self.known + 1, self.known)]:
+            if at < first:
+                found.append((at, first - 1))
+            at = max(at, last + 1)
+        return found[:MOST_RANGES]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One check-in that came, with the bytes it came in."""
+
+    checkin: CheckIn
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one message held. `trouble` is said in the log, once a message."""
+
+    address: Address
+    arrivals: tuple[Arrival, ...] = ()
+    refused: tuple[tuple[str, int, str], ...] = ()  # outbox, seq, reason
+    trouble: str = ""
+
+
+class _Head(msgspec.Struct):
+    """The least that must be readable for a row to be refused by name."""
+
+    outbox: str
+    sequence: str
+
+
+_batches = msgspec.json.Decoder(list[msgspec.Raw])
+_heads = msgspec.json.Decoder(_Head)
+
+Ledgers = dict[tuple[Address, str], Ledger]
+
+
+class Receiver:
+    """The central's end: tells what came, remembers what is kept, says receipts.
+
+    `receive`, then keep the arrivals on disk, then `kept`, then send `receipts`: in this order no
+    receipt ever confirms what a power cut can take.
+    """
+
+    def __init__(self, ledgers: Ledgers | None = None) -> None:
+        self.ledgers: Ledgers = ledgers if ledgers is not None else {}
+        self._due: dict[tuple[Address, str], None] = {}
+
+    def receive(self, address: Address, body: bytes) -> Delivery:
+        """Read one message from the kiosk at `address`. Never raises, whatever the bytes."""
+        try:
+            raws = _batches.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return Delivery(address, trouble=f"not a batch of events: {error}")
+        arrivals: list[Arrival] = []
+        refused: list[tuple[str, int, str]] = []
+        trouble = ""
+        for raw in raws:
+            one = bytes(raw)
+            try:
+                checkin = event.decode(one)
+                _belongs(checkin, address)
+                arrivals.append(Arrival(checkin, one))
+            except EventError as error:
+                trouble = str(error)
+                head = _head(one)
+                if head is not None:
+                    refused.append((*head, trouble[:200]))
+        return Delivery(address, tuple(arrivals), tuple(refused), trouble)
+
+    def kept(self, delivery: Delivery) -> None:
+        """Everything in `delivery` is on the central's disk."""
+        for arrival in delivery.arrivals:
+            checkin = arrival.checkin
+            self._ledger(delivery.address, checkin.outbox).add(checkin.seq, checkin.seq)
+        for outbox, seq, reason in delivery.refused:
+            self._ledger(delivery.address, outbox).refuse(seq, reason)
+
+    def state(self, address: Address, state: State) -> list[Pair]:
+        """A kiosk says how far it is; answer with a receipt. Returns what it says is gone for good.
+
+        Only a range that is missing here can be gone: a kiosk's word doesn't undo what we have.
+        """
+        if state.outbox is None:
+            return []
+        ledger = self._ledger(address, state.outbox.id)
+        ledger.known = max(ledger.known, state.outbox.confirmed)
+        missing = [
+            (max(first, a), min(last, b))
+            for first, last in ledger.gaps()
+            for a, b in state.outbox.gone
+            if max(first, a) <= min(last, b)
+        ]
+        for first, last in missing:
+            ledger.add(first, last)
+        return missing
+
+    def receipts(self) -> list[tuple[Address, Receipt]]:
+        """The receipts that are due: one per outbox that something came from."""
+        due = [(key[0], self._receipt(*key)) for key in self._due]
+        self._due.clear()
+        return due
+
+    def _receipt(self, address: Address, outbox: str) -> Receipt:
+        ledger = self.ledgers[address, outbox]
+        refused = [Refusal(seq, reason) for seq, reason in sorted(ledger.refused.items())]
+        return Receipt(outbox, ledger.through, refused=refused, again=ledger.gaps())
+
+    def _ledger(self, address: Address, outbox: str) -> Ledger:
+        self._due[address, outbox] = None
+        return self.ledgers.setdefault((address, outbox), Ledger())
+
+
+def _belongs(checkin: CheckIn, address: Address) -> None:
+    """A kiosk speaks for itself: the broker's access list guards the topic, this the content."""
+    if (checkin.data.checkpoint, checkin.data.kiosk) != (address.checkpoint, address.kiosk):
+        raise EventError(f"names {checkin.source}, came from {address.checkpoint}/{address.kiosk}")
+
+
+def _head(body: bytes) -> tuple[str, int] | None:
+    try:
+        head = _heads.decode(body)
+        seq = int(head.sequence)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return (head.outbox, seq) if 0 < seq < END and 0 < len(head.outbox) <= 64 else None  # noqa: PLR2004  as event

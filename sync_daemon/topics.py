@@ -1,0 +1,148 @@
+"""The topics, and the messages on them that are no check-ins.
+
+vaora/v1/<checkpoint>/<kiosk>/checkins   up
+vaora/v1/<checkpoint>/<kiosk>/state      up, retained
+vaora/v1/<checkpoint>/<kiosk>/receipt    down
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+ROOT = "vaora/v1"
+
+CHECKINS_TYPE = "application/cloudevents-batch+json"
+JSON_TYPE = "application/json"
+
+# A receipt names at most so many ranges and refusals: the rest is said by the next one, and a
+# stranger's receipt can't make the daemon work for long.
+MOST_RANGES = 16
+MOST_REFUSED = 64
+LONGEST_MESSAGE_BYTES = 65_536
+
+
+class MessageError(ValueError):
+    """A message on one of our topics is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One kiosk at one checkpoint: the middle of its topics."""
+
+    checkpoint: str
+    kiosk: str
+
+    def topic(self, leaf: str) -> str:
+        return f"{ROOT}/{self.checkpoint}/{self.kiosk}/{leaf}"
+
+    @property
+    def checkins(self) -> str:
+        return self.topic("checkins")
+
+    @property
+    def state(self) -> str:
+        return self.topic("state")
+
+    @property
+    def receipt(self) -> str:
+        return self.topic("receipt")
+
+
+ALL_CHECKINS = Address("+", "+").checkins
+ALL_STATES = Address("+", "+").state
+
+
+def address(topic: str) -> tuple[Address, str]:
+    """The kiosk and the leaf of `topic`. Raises `MessageError` for a topic that is none of ours."""
+    parts = topic.split("/")
+    if len(parts) != 5 or "/".join(parts[:2]) != ROOT:  # noqa: PLR2004  root, two names, a leaf
+        raise MessageError(f"topic {topic!r} is not {ROOT}/<checkpoint>/<kiosk>/<leaf>")
+    return Address(parts[2], parts[3]), parts[4]
+
+
+Seq = Annotated[int, Meta(ge=0, lt=2**63)]
+Range = tuple[Annotated[int, Meta(ge=1, lt=2**63)], Annotated[int, Meta(ge=1, lt=2**63)]]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The central will never take this row. The kiosk sets it aside with the reason."""
+
+    seq: Annotated[int, Meta(ge=1, lt=2**63)]
+    reason: Annotated[str, Meta(max_length=200)]
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the central has of one outbox: everything up to `through`, but for `refused`.
+
+    `again` are ranges it wants once more, both ends included.
+    """
+
+    outbox: Annotated[str, Meta(min_length=1, max_length=64)]
+    through: Seq
+    refused: Annotated[list[Refusal], Meta(max_length=MOST_REFUSED)] = []
+    again: Annotated[list[Range], Meta(max_length=MOST_RANGES)] = []
+
+
+class OutboxState(msgspec.Struct, frozen=True):
+    """How far the outbox is, so that the central can tell what it doesn't have yet.
+
+    `gone` are ranges that were asked for and are not there any more.
+    """
+
+    id: str
+    appended: Seq
+    confirmed: Seq
+    pending: int
+    oldest_pending_at: str | None
+    set_aside: int
+    gone: Annotated[list[Range], Meta(max_length=MOST_RANGES)] = []
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a kiosk is. Retained; the last will says `online: false` and no more.
+
+    `temperature_c` and `undervoltage` are None where the machine can't tell.
+    """
+
+    online: bool
+    version: str = ""
+    boot: str = ""
+    at: str = ""
+    clock_synced: bool = False
+    camera: str = ""
+    frames_per_s: float = 0.0
+    faults: list[str] = []
+    temperature_c: float | None = None
+    undervoltage: bool | None = None
+    outbox: OutboxState | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_receipts = msgspec.json.Decoder(Receipt)
+_states = msgspec.json.Decoder(State)
+
+
+def encode(message: Receipt | State) -> bytes:
+    return _encoder.encode(message)
+
+
+def read_receipt(body: bytes) -> Receipt:
+    """Raises only `MessageError`, whatever the bytes."""
+    if len(body) > LONGEST_MESSAGE_BYTES:
+        raise MessageError(f"a receipt of {len(body)} bytes")
+    try:
+        return _receipts.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MessageError(f"not a receipt: {error}") from error
+
+
+def read_state(body: bytes) -> State:
+    """Raises only `MessageError`, whatever the bytes."""
+    if len(body) > LONGEST_MESSAGE_BYTES:
+        raise MessageError(f"a state of {len(body)} bytes")
+    try:
+        return _states.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MessageError(f"not a state: {error}") from error
