@@ -26,7 +26,7 @@ class KioskHealth(msgspec.Struct, frozen=True):
 
 
 class SyncHealth(msgspec.Struct, frozen=True):
-    """How the daemon is, for the kiosk's idle lights. `last_settled_tick`: None before the first."""
+    """How the daemon is, for the kiosk's idle lights. `last_settled_tick`: None at first."""
 
     boot: str
     tick: float

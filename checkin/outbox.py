@@ -159,7 +159,7 @@ class Outbox:
         if self.room() == "full":
             raise OutboxError(
                 f"{self.path}: full: {self.pending_count()} check-ins are waiting, "
-                f"{self._free_bytes() // 1_000_000} MB of disk are free. Bring back the network, or "
+                f"{self._free_bytes() // 1_000_000} MB of disk are free. Bring back the network or "
                 "make room on the disk"
             )
         with _trouble(f"{self.path}: a check-in could not be written"), self._transaction():
@@ -224,7 +224,8 @@ class Outbox:
         """The last `limit` check-ins made in `boot`, oldest first."""
         with _trouble(f"{self.path}: can't be read"):
             found = self._db.execute(
-                "select tag, tick, direction from checkins where boot = ? order by seq desc limit ?",
+                "select tag, tick, direction from checkins where boot = ?"
+                " order by seq desc limit ?",
                 (boot, limit),
             ).fetchall()
         return [Visit(*row) for row in reversed(found)]

@@ -64,6 +64,14 @@ class Door(Section, frozen=True):
         float,
         Meta(ge=1, le=86_400, description="seconds out of sight that end a visit", examples=[10.0]),
     ] = 10.0
+    accept: Annotated[
+        tuple[Literal["cccd", "visitor"], ...],
+        Meta(
+            min_length=1,
+            description="kinds of credential that are taken here",
+            examples=[["cccd"]],
+        ),
+    ] = ("cccd", "visitor")
     visitor_prefix: Annotated[
         str,
         Meta(
@@ -136,6 +144,13 @@ class Panel(Section, frozen=True):
         Meta(description="active: has one tone of its own; passive: plays the tone it is given"),
     ] = "active"
 
+    not_synced_after_s: Annotated[
+        float,
+        Meta(
+            ge=1, description="seconds without a confirmation, with check-ins waiting, until shown"
+        ),
+    ] = 900.0
+
 
 class Outbox(Section, frozen=True):
     limit_rows: Annotated[
@@ -174,8 +189,8 @@ class Broker(Section, frozen=True):
     confirm: Annotated[
         Literal["central", "broker"],
         Meta(
-            description="who confirms a check-in: the central by receipts, or the broker alone, for "
-            "a central that only subscribes"
+            description="who confirms a check-in: the central by receipts, or the broker alone, "
+            "for a central that only subscribes"
         ),
     ] = "central"
     keepalive_s: Annotated[int, Meta(ge=5, le=3600, description="MQTT keep-alive")] = 30
@@ -231,7 +246,7 @@ class Settings(Section, frozen=True):
 
     @property
     def sightings_file(self) -> Path:
-        return Path(self.kiosk.runtime_dir) / "sightings.json"
+        return Path(self.kiosk.runtime_dir) / "sightings.bin"
 
 
 def load(file: Path) -> Settings:
@@ -366,6 +381,6 @@ def _lines(
         yield f"{key} = {_toml_value(getattr(section, key))}"
 
 
-def _toml_value(value: str | float | bool) -> str:  # noqa: FBT001  a value, not a flag
+def _toml_value(value: str | float | bool | tuple[str, ...]) -> str:  # noqa: FBT001  a value, not a flag
     # JSON's strings, numbers and booleans are TOML's too.
     return msgspec.json.encode(value).decode()

@@ -154,7 +154,7 @@ class Broker:
             raise BrokerError("not connected")
         properties = None
         if self._protocol == MQTTProtocolVersion.MQTTv5 and content_type:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  paho leaves it so
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ContentType = content_type
         sent = self._client.publish(message.topic, message.body, 1, retain, properties)
         return sent.mid
@@ -185,7 +185,7 @@ class Broker:
         return self._take()
 
     def close(self, *, with_will: bool = False) -> None:
-        """End the connection; `with_will`: the broker publishes the last will, as if we had died."""
+        """End the connection; `with_will`: the broker publishes the last will, as if we died."""
         if self._client is None:
             return
         client, self._client = self._client, None
@@ -248,7 +248,7 @@ class Broker:
     def _connect_arguments(self) -> dict[str, Any]:
         if self._protocol != MQTTProtocolVersion.MQTTv5:
             return {}
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  paho leaves it so
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._options.session_s
         return {"clean_start": self._options.session_s == 0, "properties": properties}
 

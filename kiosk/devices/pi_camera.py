@@ -1,0 +1,123 @@
+"""The Pi's camera, by picamera2, which comes from the OS (python3-picamera2) and never from pip.
+
+Only a small, named part of picamera2 is used; `tests/contract/test_pi_camera.py` holds the calls
+against a stand-in of its surface. Frames are the Y plane of a YUV420 stream: grey already, and
+looked at where the camera put them, without a copy.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from typing import Any
+
+from kiosk.ports import CameraError, Frame
+
+# Half a period of the mains' 50 Hz (Viet Nam, Europe): exposures in whole multiples see no flicker.
+FLICKER_PERIOD_US = 10_000
+
+# Few, because 512 MB boards run out of contiguous memory (raspberrypi/picamera2#972): one being
+# looked at, one being filled, two waiting.
+BUFFERS = 4
+
+# libcamera's controls::AfModeEnum.
+AF_MANUAL = 0
+AF_CONTINUOUS = 2
+
+
+class PiCamera:
+    """A camera module on the Pi's connector.
+
+    Configured once for the life of the process, since reopening leaks contiguous memory
+    (picamera2#887): `restart` stops and starts, and no more.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        fps: float,
+        *,
+        lens_position: float = 0.0,
+        stall_s: float = 3.0,
+    ) -> None:
+        self._width, self._height = width, height
+        self._stall_s = stall_s
+        try:
+            import picamera2  # noqa: PLC0415  a Pi has it, a laptop doesn't
+
+            self._picamera2: Any = picamera2
+            self._camera = picamera2.Picamera2()
+        except ImportError as error:
+            raise CameraError(
+                "picamera2 isn't installed: apt install python3-picamera2 on a Pi, or set "
+                '[camera] source = "webcam" or "replay"'
+            ) from error
+        except (RuntimeError, IndexError) as error:
+            raise CameraError(
+                f"no camera found ({error}); is its flat cable in, contacts the right way round? "
+                "`rpicam-hello --list-cameras` lists what the OS sees"
+            ) from error
+        self._start(fps, lens_position)
+
+    @property
+    def name(self) -> str:
+        return f"camera {self._camera.camera_properties.get('Model', 'of unknown model')}"
+
+    @contextmanager
+    def frame(self) -> Iterator[Frame]:
+        """The newest frame, in the camera's own memory: given back when the `with` ends."""
+        job = self._camera.capture_request(wait=False)
+        try:
+            request = job.get_result(timeout=self._stall_s)
+        except (TimeoutError, FutureTimeoutError) as error:
+            raise CameraError(f"no frame in {self._stall_s:g} s") from error
+        except RuntimeError as error:
+            raise CameraError(f"the camera failed: {error}") from error
+        tick = time.monotonic()
+        try:
+            with self._picamera2.MappedArray(request, "main", write=False) as mapped:
+                # Rows are padded to the hardware's stride, and the colours lie below the grey.
+                yield Frame(mapped.array[: self._height, : self._width], tick)
+        finally:
+            request.release()
+
+    def restart(self) -> None:
+        try:
+            self._camera.stop()
+            # A capture that never came would else be served before the next one.
+            self._camera.cancel_all_and_flush()
+            self._camera.start()
+        except RuntimeError as error:
+            raise CameraError(f"the camera can't be started again: {error}") from error
+
+    def close(self) -> None:
+        self._camera.stop()
+        self._camera.close()
+
+    def _start(self, fps: float, lens_position: float) -> None:
+        try:
+            configuration = self._camera.create_video_configuration(
+                main={"size": (self._width, self._height), "format": "YUV420"},
+                buffer_count=BUFFERS,
+            )
+            self._camera.configure(configuration)
+            self._camera.set_controls(self._controls(fps, lens_position))
+            self._camera.start()
+        except (RuntimeError, ValueError) as error:
+            raise CameraError(f"the camera can't be set up: {error}") from error
+
+    def _controls(self, fps: float, lens_position: float) -> dict[str, Any]:
+        """What we would like, without what this module doesn't know: that would be an error."""
+        frame_us = round(1_000_000 / fps)
+        wanted: dict[str, Any] = {
+            "FrameDurationLimits": (frame_us, frame_us),
+            "AeFlickerMode": 1,  # controls::FlickerManual
+            "AeFlickerPeriod": FLICKER_PERIOD_US,
+        }
+        if lens_position:
+            wanted |= {"AfMode": AF_MANUAL, "LensPosition": lens_position}
+        else:
+            wanted["AfMode"] = AF_CONTINUOUS
+        known = self._camera.camera_controls
+        return {name: value for name, value in wanted.items() if name in known}

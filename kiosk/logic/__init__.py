@@ -1,0 +1,1 @@
+"""What the kiosk decides, without I/O: time, chance and keys are arguments."""

@@ -1,0 +1,10 @@
+"""A payload that has the shape of a credential and breaks one of its rules."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """`reason` is a word for the log and the reports: it never holds a part of the payload."""
+
+    reason: str

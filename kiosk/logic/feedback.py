@@ -1,0 +1,99 @@
+"""What each verdict looks and sounds like, as data.
+
+Every pattern differs from every other in the rhythm of its light *and* of its sound, so that it
+is told apart without colour, without hearing, or without sight. `tests/logic/test_feedback.py`
+holds the table to that.
+"""
+
+from collections.abc import Sequence
+
+from kiosk.logic.station import Accepted, Refused, Repeated, Stranger, Verdict
+from kiosk.ports import DARK, Level, Pattern, Step
+
+# Tones of a passive buzzer; an active one has its own. High says yes, low says no: 2,730 Hz is
+# where small piezo discs are loudest, 440 Hz is well below.
+HIGH_HZ = 2730
+LOW_HZ = 440
+
+
+def _green(seconds: float, tone_hz: int = 0) -> Step:
+    return Step(Level(green=True, tone_hz=tone_hz), seconds)
+
+
+def _red(seconds: float, tone_hz: int = 0) -> Step:
+    return Step(Level(red=True, tone_hz=tone_hz), seconds)
+
+
+def _amber(seconds: float) -> Step:
+    # Where no amber LED is fitted, the panel lights green and red together.
+    return Step(Level(amber=True), seconds)
+
+
+def _dark(seconds: float) -> Step:
+    return Step(DARK, seconds)
+
+
+# One long beep, one long green: in.
+ACCEPTED_IN = Pattern("accepted-in", (_green(0.25, HIGH_HZ), _green(0.95)))
+
+# Two short beeps, green interrupted once: out.
+ACCEPTED_OUT = Pattern(
+    "accepted-out", (_green(0.12, HIGH_HZ), _dark(0.12), _green(0.12, HIGH_HZ), _green(0.84))
+)
+
+# A tick, a short green: you are in already.
+REPEATED = Pattern("repeated", (_green(0.05, HIGH_HZ), _green(0.30)))
+
+# One very long low tone, red as long: not here.
+REFUSED = Pattern("refused", (_red(1.0, LOW_HZ), _red(0.6)))
+
+# Three short low beeps, red flickers with them: that is no visitor's code.
+FOREIGN = Pattern("foreign", (_red(0.08, LOW_HZ), _dark(0.08)) * 3)
+
+# Long-short, long-short: the kiosk can't do its duty; use the paper form.
+FAULT = Pattern("fault", (_red(0.50, LOW_HZ), _dark(0.15), _red(0.15, LOW_HZ), _dark(0.15)) * 2)
+
+# The idle ones are silent.
+STARTING = Pattern("starting", (_amber(0.5), _dark(0.5)))
+READY = Pattern("ready", (_green(0.06), _dark(2.94)))
+NOT_SYNCED = Pattern("not-synced", (_green(0.06), _dark(0.2), _amber(0.06), _dark(2.68)))
+OUT_OF_ORDER = Pattern("out-of-order", (_red(0.25), _dark(0.75)))
+
+VERDICTS = (ACCEPTED_IN, ACCEPTED_OUT, REPEATED, REFUSED, FOREIGN, FAULT)
+IDLE = (STARTING, READY, NOT_SYNCED, OUT_OF_ORDER)
+
+# Two people who show their cards at once each get their own; more than three wouldn't be told
+# apart any more, and the next visitor is waiting.
+MOST_AT_ONCE = 3
+
+
+def pattern_for(verdicts: Sequence[Verdict]) -> Pattern | None:
+    """What to show for the verdicts of one frame, or None where nothing is new.
+
+    Whoever is accepted is told so, whatever else is in sight; a poster behind them isn't.
+    """
+    accepted = [_accepted(verdict) for verdict in verdicts if isinstance(verdict, Accepted)]
+    if accepted:
+        return _one_after_the_other(accepted[:MOST_AT_ONCE])
+    for kind, pattern in ((Refused, REFUSED), (Repeated, REPEATED), (Stranger, FOREIGN)):
+        if any(isinstance(one, kind) and not one.held for one in verdicts):
+            return pattern
+    return None
+
+
+def idle_pattern(*, faults: bool, synced: bool) -> Pattern:
+    """What to show while nobody is there."""
+    if faults:
+        return OUT_OF_ORDER
+    return READY if synced else NOT_SYNCED
+
+
+def _accepted(verdict: Accepted) -> Pattern:
+    return ACCEPTED_OUT if verdict.direction == "out" else ACCEPTED_IN
+
+
+def _one_after_the_other(patterns: Sequence[Pattern]) -> Pattern:
+    if len(patterns) == 1:
+        return patterns[0]
+    steps = [step for pattern in patterns for step in (*pattern.steps, _dark(0.15))]
+    return Pattern("+".join(pattern.name for pattern in patterns), tuple(steps))

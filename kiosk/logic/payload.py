@@ -1,0 +1,34 @@
+"""The bytes of a QR code as text, or why they are none."""
+
+import unicodedata
+from dataclasses import dataclass
+
+# ISO/IEC 18004, table 7: the largest symbol (40-L) holds 7,089 digits, 4,296 letters, 2,953 bytes.
+LONGEST_PAYLOAD_BYTES = 7_089
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """No text that a credential could be made of."""
+
+    reason: str
+
+
+def as_text(payload: bytes) -> str | Unreadable:
+    """Strict UTF-8, then NFC, then no control characters but a line end at the end.
+
+    Never a guess: an engine that guesses charsets turns a third of Vietnamese names to rubble.
+    """
+    if len(payload) > LONGEST_PAYLOAD_BYTES:
+        return Unreadable("too-long")
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return Unreadable("not-utf-8")
+    # Scanners that stand between a printer and us append CR, LF or both.
+    text = unicodedata.normalize("NFC", text.rstrip("\r\n"))
+    if not text.strip():
+        return Unreadable("empty")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        return Unreadable("control-characters")
+    return text

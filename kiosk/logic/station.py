@@ -1,0 +1,159 @@
+"""The judgement at the door: what a payload, seen at this moment, means."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+from checkin.event import Direction, DirectionBy
+from kiosk.logic import credentials
+from kiosk.logic.credentials import Credential, Foreign
+from kiosk.logic.hold_off import HoldOff, Sight
+
+TAG_BYTES = 16
+
+# A large hospital has 20,000 people a day through all its doors; one entry costs 200 bytes.
+MOST_VISITORS = 20_000
+
+# Strangers' codes in one place: a poster, a menu, a row of cups. They need no long memory.
+MOST_STRANGERS = 256
+STRANGER_HOLD_OFF_S = 5.0
+
+# While a kiosk restarts it is blind, and blind seconds are not seconds out of sight. A longer
+# blindness says nothing of who stayed: whoever shows a code then, comes anew.
+LONGEST_BLINDNESS_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A new arrival or departure. Not yet a check-in: that takes a record on disk."""
+
+    credential: Credential
+    tag: bytes
+    direction: Direction
+    direction_by: DirectionBy
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A visitor whose visit is recorded, still or again before the glass."""
+
+    tag: bytes
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A credential that isn't taken here."""
+
+    reason: str
+    tag: bytes
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A code that is no credential."""
+
+    foreign: Foreign
+    tag: bytes
+    held: bool
+
+
+Verdict = Accepted | Repeated | Refused | Stranger
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What this door does. `accept` are the kinds of credential it takes."""
+
+    direction: Literal["in", "out", "alternate"] = "in"
+    hold_off_s: float = 10.0
+    visitor_prefix: str = "VISITOR:"
+    accept: frozenset[str] = frozenset(credentials.KINDS)
+
+
+class Station:
+    """Judges payloads. `key` turns a visitor into a tag that means nothing without it."""
+
+    def __init__(self, rules: Rules, key: bytes) -> None:
+        self._rules = rules
+        self._key = key
+        self._visitors = HoldOff(rules.hold_off_s, MOST_VISITORS)
+        self._strangers = HoldOff(STRANGER_HOLD_OFF_S, MOST_STRANGERS)
+        self._directions: OrderedDict[bytes, Direction] = OrderedDict()
+
+    def judge(self, payload: bytes, *, tick: float) -> Verdict:
+        """Decide what `payload` means, seen at `tick`."""
+        found = credentials.read(payload, self._rules.visitor_prefix)
+        if isinstance(found, Foreign):
+            tag = self._tag(payload)
+            return Stranger(found, tag, held=self._is_held(tag, tick))
+        tag = self._tag(f"{found.kind}:{found.identity}".encode())
+        if found.kind not in self._rules.accept:
+            return Refused("kind-not-taken-here", tag, held=self._is_held(tag, tick))
+        sight = self._visitors.look(tag, tick)
+        if sight is Sight.NEW:
+            return Accepted(found, tag, *self._direction(tag))
+        return Repeated(tag, held=sight is Sight.HELD)
+
+    def recorded(self, verdict: Accepted, *, tick: float) -> None:
+        """Say that `verdict` is safely on disk.
+
+        Only now is the visitor remembered. Were that done in `judge`, a full disk would turn the
+        second try into a "repeat", and the visit would be lost in silence.
+        """
+        self._visitors.remember(verdict.tag, tick)
+        self._remember_direction(verdict.tag, verdict.direction)
+
+    def sightings(self, tick: float) -> list[tuple[bytes, float]]:
+        """Who is remembered at `tick`, for a process that comes after this one."""
+        return self._visitors.in_sight(tick)
+
+    def restore(
+        self,
+        visits: Iterable[tuple[bytes, float, str]],
+        sightings: Iterable[tuple[bytes, float]],
+        *,
+        blind_since: float,
+        tick: float,
+    ) -> None:
+        """Take over from an earlier process of the same boot.
+
+        `visits` are its check-ins (tag, tick, direction), oldest first; `sightings` who it saw
+        last. Both end at `blind_since` at the latest.
+        """
+        last_seen: dict[bytes, float] = {}
+        for tag, at, direction in visits:
+            last_seen[tag] = at
+            self._remember_direction(tag, "out" if direction == "out" else "in")
+        for tag, at in sightings:
+            last_seen[tag] = max(at, last_seen.get(tag, at))
+        blind_s = max(0.0, tick - blind_since)
+        shift = blind_s if blind_s <= LONGEST_BLINDNESS_S else 0.0
+        self._visitors.restore((tag, at + shift) for tag, at in last_seen.items())
+
+    def _direction(self, tag: bytes) -> tuple[Direction, DirectionBy]:
+        fixed = self._rules.direction
+        if fixed != "alternate":
+            return fixed, "mounting"
+        last = self._directions.get(tag)
+        if last is None:
+            return "in", "first-seen"
+        return ("out" if last == "in" else "in"), "alternating"
+
+    def _remember_direction(self, tag: bytes, direction: Direction) -> None:
+        self._directions[tag] = direction
+        self._directions.move_to_end(tag)
+        if len(self._directions) > MOST_VISITORS:
+            self._directions.popitem(last=False)
+
+    def _is_held(self, tag: bytes, tick: float) -> bool:
+        """Whether what gives no check-in is still the same showing of it."""
+        sight = self._strangers.look(tag, tick)
+        self._strangers.remember(tag, tick)
+        return sight is Sight.HELD
+
+    def _tag(self, identity: bytes) -> bytes:
+        return blake2b(identity, key=self._key, digest_size=TAG_BYTES).digest()

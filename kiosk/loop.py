@@ -1,0 +1,269 @@
+"""The kiosk's one loop: a frame, its codes, a verdict, the disk, the light. In this order."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from checkin import event, health
+from checkin.clock import Clock, Moment
+from checkin.event import Believed, CheckIn, Data, Shown
+from checkin.health import KioskHealth
+from checkin.outbox import Entry, Outbox, OutboxError
+from checkin.seal import Seal
+from kiosk.logic import feedback
+from kiosk.logic.station import Accepted, Refused, Station, Stranger, Verdict
+from kiosk.memory import Memory
+from kiosk.ports import Camera, CameraEndedError, CameraError, Code, Decoder, Panel, Pattern
+
+log = logging.getLogger("vaora.kiosk")
+
+# A camera that doesn't come back after so many restarts needs a new process, and perhaps a new
+# cable: the process ends and systemd starts a clean one.
+MOST_RESTARTS = 3
+
+# A disk that refused a check-in is not asked thirty times a second.
+DISK_AGAIN_S = 1.0
+
+HEALTH_EVERY_S = 5.0
+SIGHTINGS_EVERY_S = 1.0
+
+# More codes than this in one frame are a wall of stickers, not people.
+MOST_CODES = 8
+
+# Check-ins whose writing failed keep their id for the next try; more than a few at once means
+# that the disk is full, and nobody is waiting any more.
+MOST_UNRECORDED = 64
+
+
+class KioskLoop:
+    """Serves one door. Call `turn` for each frame; `stop` once."""
+
+    def __init__(
+        self,
+        *,
+        checkpoint: str,
+        kiosk: str,
+        camera: Camera,
+        decoder: Decoder,
+        station: Station,
+        outbox: Outbox,
+        panel: Panel,
+        clock: Clock,
+        seal: Seal | None,
+        random: Callable[[int], bytes],
+        memory: Memory,
+        health_file: Path,
+        not_synced_after_s: float = 900.0,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._kiosk = kiosk
+        self._camera = camera
+        self._decoder = decoder
+        self._station = station
+        self._outbox = outbox
+        self._panel = panel
+        self._clock = clock
+        self._seal = seal
+        self._random = random
+        self._memory = memory
+        self._health_file = health_file
+        self._not_synced_after_s = not_synced_after_s
+        self._faults: set[str] = set()
+        self._unrecorded: dict[bytes, str] = {}
+        self._restarts = 0
+        self._frames = 0
+        self._frames_since = clock.moment().tick
+        self._disk_due = 0.0
+        self._health_due = 0.0
+        self._sightings_due = 0.0
+        self._fault_shown_until = 0.0
+        self._confirmed = -1
+        self._confirmed_tick = self._frames_since
+        self._resting: Pattern | None = None
+        self._rest(feedback.STARTING)
+
+    def turn(self) -> None:
+        """Look at one frame and act on it. Raises `CameraEndedError` at a replay's end."""
+        try:
+            with self._camera.frame() as frame:
+                codes = self._decoder.read(frame.grey)
+        except CameraEndedError:
+            raise
+        except CameraError as error:
+            self._restart_camera(error)
+            return
+        now = self._clock.moment()
+        self._camera_works()
+        if codes:
+            self._serve(codes, now)
+        self._keep_house(now)
+
+    def stop(self) -> None:
+        """Leave the pins dark. What counts is on disk already."""
+        self._panel.close()
+        self._camera.close()
+
+    def _serve(self, codes: Sequence[Code], now: Moment) -> None:
+        """Judge every code of a frame, put the accepted on disk, and only then show it."""
+        payloads = dict.fromkeys(code.payload for code in codes[:MOST_CODES])
+        verdicts = [self._station.judge(payload, tick=now.tick) for payload in payloads]
+        done: list[Verdict] = []
+        for verdict in verdicts:
+            if not isinstance(verdict, Accepted) or self._record(verdict, now):
+                done.append(verdict)
+            else:
+                self._show_fault(now)
+                return
+        pattern = feedback.pattern_for(done)
+        if pattern is not None:
+            self._panel.play(pattern)
+        self._log(done)
+
+    def _record(self, accepted: Accepted, now: Moment) -> bool:
+        """Whether `accepted` is on disk now. If not, the visitor may try again, and counts once."""
+        if now.tick < self._disk_due:
+            return False
+        id = self._unrecorded.get(accepted.tag) or event.uuid7(now.at, self._random(10))
+        entry = Entry(
+            id=id,
+            at=now.at,
+            direction=accepted.direction,
+            kind=accepted.credential.kind,
+            boot=now.boot,
+            tick=now.tick,
+            tag=accepted.tag,
+        )
+        data = self._data(accepted, now)
+        try:
+            self._outbox.append(entry, lambda outbox, seq: self._encode(id, data, now, outbox, seq))
+        except OutboxError as error:
+            self._disk_failed(accepted.tag, id, error, now)
+            return False
+        self._station.recorded(accepted, tick=now.tick)  # on disk first, then remembered
+        self._unrecorded.pop(accepted.tag, None)
+        self._fault_ends("outbox")
+        return True
+
+    def _data(self, accepted: Accepted, now: Moment) -> Data:
+        credential = accepted.credential
+        data = Data(
+            checkpoint=self._checkpoint,
+            kiosk=self._kiosk,
+            direction=accepted.direction,
+            direction_by=accepted.direction_by,
+            credential=Shown(kind=credential.kind, verified=credential.verified),
+            clock=Believed(boot=now.boot, tick_s=round(now.tick, 3), synced=now.synced),
+            person=credential.person(),
+        )
+        return event.closed(data, self._seal) if self._seal is not None else data
+
+    def _encode(self, id: str, data: Data, now: Moment, outbox: str, seq: int) -> bytes:
+        checkin = CheckIn(
+            id=id,
+            source=event.source(self._checkpoint, self._kiosk),
+            time=now.at,
+            sequence=event.sequence(seq),
+            outbox=outbox,
+            data=data,
+        )
+        return event.encode(checkin)
+
+    def _disk_failed(self, tag: bytes, id: str, error: OutboxError, now: Moment) -> None:
+        self._disk_due = now.tick + DISK_AGAIN_S
+        if len(self._unrecorded) < MOST_UNRECORDED:
+            self._unrecorded[tag] = id
+        self._fault_begins("outbox", str(error))
+
+    def _show_fault(self, now: Moment) -> None:
+        """The red pattern, once from beginning to end however often the code is seen."""
+        if now.tick >= self._fault_shown_until:
+            self._fault_shown_until = now.tick + feedback.FAULT.seconds
+            self._panel.play(feedback.FAULT)
+
+    def _restart_camera(self, error: CameraError) -> None:
+        """Try to get frames again; give up where that doesn't help, so that systemd can."""
+        self._fault_begins("camera", str(error))
+        self._restarts += 1
+        now = self._clock.moment()
+        self._keep_house(now)
+        if self._restarts > MOST_RESTARTS:
+            raise error
+        try:
+            self._camera.restart()
+        except CameraError as still:
+            log.warning("%s", still)
+
+    def _camera_works(self) -> None:
+        self._frames += 1
+        self._restarts = 0
+        self._fault_ends("camera")
+
+    def _fault_begins(self, fault: str, why: str) -> None:
+        if fault not in self._faults:
+            self._faults.add(fault)
+            self._health_due = 0.0
+            log.error("fault: %s", why)
+
+    def _fault_ends(self, fault: str) -> None:
+        if fault in self._faults:
+            self._faults.discard(fault)
+            self._health_due = 0.0
+            log.info("no more fault: %s", fault)
+
+    def _log(self, verdicts: Sequence[Verdict]) -> None:
+        """What happened, never to whom."""
+        for verdict in verdicts:
+            match verdict:
+                case Accepted(credential, _, direction, _):
+                    log.info("check-in: %s, %s", direction, credential.kind)
+                case Refused(reason, _, held) if not held:
+                    log.info("refused: %s", reason)
+                case Stranger(foreign, _, held) if not held:
+                    log.info("foreign code: %s", foreign.reason)
+
+    def _keep_house(self, now: Moment) -> None:
+        """What is done now and then, between visitors."""
+        if now.tick >= self._sightings_due:
+            self._sightings_due = now.tick + SIGHTINGS_EVERY_S
+            self._memory.save(self._station.sightings(now.tick), now)
+        if now.tick >= self._health_due:
+            self._health_due = now.tick + HEALTH_EVERY_S
+            self._check_synced(now)
+            self._write_health(now)
+        synced = now.tick - self._confirmed_tick < self._not_synced_after_s
+        self._rest(feedback.idle_pattern(faults=bool(self._faults), synced=synced))
+
+    def _check_synced(self, now: Moment) -> None:
+        """Note whether the daemon gets rid of what is appended."""
+        try:
+            found, room = self._outbox.summary(), self._outbox.room()
+        except OutboxError as error:
+            self._fault_begins("outbox", str(error))
+            return
+        if found.pending == 0 or found.confirmed != self._confirmed:
+            self._confirmed, self._confirmed_tick = found.confirmed, now.tick
+        if room == "full":
+            self._fault_begins("outbox", f"{self._outbox.path}: full, or the disk is")
+        elif now.tick >= self._disk_due:
+            self._fault_ends("outbox")
+
+    def _write_health(self, now: Moment) -> None:
+        seconds = now.tick - self._frames_since
+        rate = self._frames / seconds if seconds > 0 else 0.0
+        self._frames, self._frames_since = 0, now.tick
+        mine = KioskHealth(
+            boot=now.boot,
+            tick=now.tick,
+            camera=self._camera.name,
+            frames_per_s=round(rate, 1),
+            faults=sorted(self._faults),
+        )
+        try:
+            health.write(self._health_file, mine)
+        except OSError as error:
+            log.warning("the health file could not be written: %s", error)
+
+    def _rest(self, pattern: Pattern) -> None:
+        if pattern is not self._resting:
+            self._resting = pattern
+            self._panel.rest(pattern)
