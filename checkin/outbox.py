@@ -146,6 +146,8 @@ class Outbox:
         self._db.execute("pragma synchronous = full")
         if create:
             migrations.apply(Database(self._db))
+        elif not self._db.execute("select 1 from sqlite_master where name = 'state'").fetchone():
+            raise OutboxError(f"{self.path}: being made just now")
         row = self._db.execute("select outbox from state").fetchone()
         self.id: str = row[0]
         self._inode = self.path.stat().st_ino

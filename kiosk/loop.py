@@ -99,8 +99,7 @@ class KioskLoop:
         self._keep_house(now)
 
     def stop(self) -> None:
-        """Leave the pins dark. What counts is on disk already."""
-        self._panel.close()
+        """Let go of the camera. What counts is on disk already."""
         self._camera.close()
 
     def _serve(self, codes: Sequence[Code], now: Moment) -> None:
@@ -135,13 +134,16 @@ class KioskLoop:
         )
         data = self._data(accepted, now)
         try:
-            self._outbox.append(entry, lambda outbox, seq: self._encode(id, data, now, outbox, seq))
+            seq = self._outbox.append(
+                entry, lambda outbox, seq: self._encode(id, data, now, outbox, seq)
+            )
         except OutboxError as error:
             self._disk_failed(accepted.tag, id, error, now)
             return False
         self._station.recorded(accepted, tick=now.tick)  # on disk first, then remembered
         self._unrecorded.pop(accepted.tag, None)
         self._fault_ends("outbox")
+        log.info("check-in %d on disk: %s, %s", seq, accepted.direction, entry.kind)
         return True
 
     def _data(self, accepted: Accepted, now: Moment) -> Data:
@@ -211,11 +213,9 @@ class KioskLoop:
             log.info("no more fault: %s", fault)
 
     def _log(self, verdicts: Sequence[Verdict]) -> None:
-        """What happened, never to whom."""
+        """Who was turned away and why, once per showing; never who they are."""
         for verdict in verdicts:
             match verdict:
-                case Accepted(credential, _, direction, _):
-                    log.info("check-in: %s, %s", direction, credential.kind)
                 case Refused(reason, _, held) if not held:
                     log.info("refused: %s", reason)
                 case Stranger(foreign, _, held) if not held:

@@ -42,14 +42,16 @@ def main(context: click.Context, settings_file: Path) -> None:
 
 
 @main.command()
+@click.option("--verbose", is_flag=True, help="Log every message, not only what changes.")
 @click.pass_obj
-def run(settings_file: Path) -> None:
+def run(settings_file: Path, *, verbose: bool) -> None:
     """Run until stopped: publish what waits, take receipts, report the state.
 
     Needs no care: without a network it waits, and nothing leaves the outbox before it is
     confirmed. Stop it with Ctrl-C or SIGTERM at any moment.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     loaded = _load(settings_file)
     stopped = Event()
 
@@ -117,7 +119,7 @@ def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
             )
         except OutboxError as error:
             if str(error) != said:
-                log.warning("%s", error)
+                log.info("waiting for the kiosk: %s", error)
                 said = str(error)
         stopped.wait(OUTBOX_WAIT_S)
     return None

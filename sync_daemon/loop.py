@@ -76,6 +76,7 @@ class SyncLoop:
         self._settle_due = 0.0
         self._state_due = 0.0
         self._health_due = 0.0
+        self._link_said = ""
         self._prune_due = 0.0
         self._started_tick = clock.moment().tick
         self._settled_tick: float | None = None
@@ -139,7 +140,8 @@ class SyncLoop:
                     self._broker.close(with_will=True)
                     self._numbers.clear()
                     self._log_lost(reason, now)
-                case Publish(number, _, _, _, body):
+                case Publish(number, first, through, count, body):
+                    log.debug("published %d check-ins, %d to %d", count, first, through)
                     message = Message(self._address.checkins, body)
                     self._publish(message, topics.CHECKINS_TYPE, now, number=number)
                 case Settle(through, refused):
@@ -183,6 +185,7 @@ class SyncLoop:
             log.warning("%s; trying again", error)
             self._settle_due = now.tick + SETTLE_AGAIN_S
             return
+        log.debug("confirmed through %d", self._unsettled.through)
         self._unsettled = Settle(0, {})
         self._settled_tick = now.tick
 
@@ -245,13 +248,15 @@ class SyncLoop:
         )
 
     def _write_health(self, now: Moment) -> None:
-        if now.tick < self._health_due:
+        link = self._sender.link.name.lower()
+        if now.tick < self._health_due and link == self._link_said:
             return
         self._health_due = now.tick + HEALTH_EVERY_S
+        self._link_said = link
         mine = SyncHealth(
             boot=now.boot,
             tick=now.tick,
-            broker=self._sender.link.name.lower(),
+            broker=link,
             started_tick=self._started_tick,
             last_settled_tick=self._settled_tick,
         )

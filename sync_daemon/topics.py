@@ -62,14 +62,14 @@ def address(topic: str) -> tuple[Address, str]:
     return Address(parts[2], parts[3]), parts[4]
 
 
-Seq = Annotated[int, Meta(ge=0, lt=2**63)]
-Range = tuple[Annotated[int, Meta(ge=1, lt=2**63)], Annotated[int, Meta(ge=1, lt=2**63)]]
+Seq = Annotated[int, Meta(ge=0, le=2**62)]
+Range = tuple[Annotated[int, Meta(ge=1, le=2**62)], Annotated[int, Meta(ge=1, le=2**62)]]
 
 
 class Refusal(msgspec.Struct, frozen=True):
     """The central will never take this row. The kiosk sets it aside with the reason."""
 
-    seq: Annotated[int, Meta(ge=1, lt=2**63)]
+    seq: Annotated[int, Meta(ge=1, le=2**62)]
     reason: Annotated[str, Meta(max_length=200)]
 
 

@@ -1,0 +1,35 @@
+# `make` alone lists the words.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint pictures docs clean
+
+PY := .venv/bin/python
+CAMERA ?=
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/ready: pyproject.toml setup.sh
+	@./setup.sh
+
+demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder or a video for your own codes
+	@$(PY) -m demo --camera "$(CAMERA)"
+
+test: lint ## check style and types, then run every test
+	@$(PY) -m pytest
+
+bench: .venv/ready ## print measured figures beside their references, a JSON line each
+	@$(PY) -m bench
+
+lint: .venv/ready ## check style and types only
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+docs: .venv/ready ## write docs/settings.md and docs/patterns.md from the code
+	@$(PY) -m docs.pages
+
+pictures: .venv/ready ## draw the README's two pictures
+	@$(PY) -m docs.pictures
+
+clean: ## remove what the other words made
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

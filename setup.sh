@@ -1,0 +1,71 @@
+#!/bin/sh
+# Set up what the Makefile's words need: Debian packages where they are missing, then .venv.
+# Called by make; does nothing when .venv is newer than pyproject.toml.
+set -eu
+cd "$(dirname "$0")"
+
+say() { printf 'setup: %s\n' "$*"; }
+
+find_python() {
+    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+        if command -v "$candidate" > /dev/null 2>&1 &&
+            "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    say "Python 3.11 or newer is needed and was not found; install it, or name it: make PYTHON=…" >&2
+    exit 1
+}
+
+# Print the Debian packages that are missing here.
+missing() {
+    PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin" command -v mosquitto > /dev/null 2>&1 || echo mosquitto
+    "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("zbar"))' 2> /dev/null || echo libzbar0
+    "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
+}
+
+# Install packages with apt, as root or through sudo. Returns 1 where that can't be done.
+install() {
+    command -v apt-get > /dev/null 2>&1 || return 1
+    if [ "$(id -u)" = 0 ]; then
+        as_root=""
+    elif command -v sudo > /dev/null 2>&1 && { sudo -n true 2> /dev/null || { [ -t 0 ] && sudo -v; }; }; then
+        as_root="sudo"
+    else
+        return 1
+    fi
+    # -qq and the log: what apt says matters only when it fails.
+    log=$(mktemp)
+    if DEBIAN_FRONTEND=noninteractive $as_root apt-get -qq update > "$log" 2>&1 &&
+        DEBIAN_FRONTEND=noninteractive $as_root apt-get -qq install --no-install-recommends -y "$@" >> "$log" 2>&1; then
+        rm -f "$log"
+    else
+        cat "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+}
+
+python=$(find_python)
+packages=$(missing | tr '\n' ' ')
+if [ -n "$packages" ]; then
+    say "installing $packages"
+    # shellcheck disable=SC2086  # a list of words
+    if ! install $packages; then
+        say "could not install $packages (no apt, or no root)."
+        say "going on with what pip alone gives: without libzbar0 codes are read by zxing-cpp alone,"
+        say "without mosquitto the demo's broker is amqtt, and tests that need either are skipped."
+    fi
+fi
+
+say "making .venv with $("$python" --version)"
+if ! "$python" -m venv --clear .venv 2> /dev/null; then
+    if ! "$python" -m virtualenv --clear .venv > /dev/null 2>&1; then
+        say "this Python can't make a virtual environment: install python3-venv, or pip's virtualenv" >&2
+        exit 1
+    fi
+fi
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+touch .venv/ready
+say "ready"
