@@ -14,6 +14,7 @@ log = logging.getLogger("vaora.central")
 
 TURN_S = 0.5
 CONNECT_AGAIN_S = 2.0
+ANSWER_S = 5.0
 SAVE_EVERY_S = 30.0
 
 
@@ -70,7 +71,7 @@ class CentralLoop:
             log.warning("%s", error)  # nothing is lost: the rows say the same
 
     def _connect(self, now: Moment) -> None:
-        self._connecting_until = now.tick + CONNECT_AGAIN_S * 5
+        self._connecting_until = now.tick + ANSWER_S
         try:
             self._broker.connect()
         except BrokerError as error:

@@ -188,7 +188,7 @@ class Outbox:
         """The first `limit` check-ins with `after < seq <= through`, oldest first."""
         with _trouble(f"{self.path}: can't be read"):
             found = self._db.execute(
-                "select seq, body, crc from checkins where seq > ? and seq <= ?"
+                "select seq, cast(body as blob), crc from checkins where seq > ? and seq <= ?"
                 " and seq not in (select seq from set_aside) order by seq limit ?",
                 (after, through, limit),
             ).fetchall()

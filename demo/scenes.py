@@ -1,8 +1,8 @@
 """Codes as a camera sees them: phone screens, paper, plastic cards, in the light of a door.
 
 Everything follows from a seed: the same scene gives the same frames on every machine with the
-same libraries. Sizes are those of `hardware.md`: a card's 0.24 mm modules at 7 to 8 cm are 3.0 to 3.4
-pixels, the 1.1 mm ones of a code 5 cm wide are 4.4 to 5.5 at 20 to 25 cm.
+same libraries. Sizes are those of `hardware.md`: a card's 0.24 mm modules at 7 to 8 cm are 3.0 to
+3.4 pixels, the 1.1 mm ones of a code 5 cm wide are 4.4 to 5.5 at 20 to 25 cm.
 """
 
 import random

@@ -25,6 +25,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 # MQTT 5.0, 3.2.2.3.3: what holds when the broker names no receive-maximum.
 RECEIVE_MAXIMUM = 65_535
 
+# MQTT 5.0, 2.1.4: the largest there can be, where the broker names none.
+LARGEST_PACKET_BYTES = 268_435_455
+
 # MQTT 5.0, 2.4.
 UNSUPPORTED_PROTOCOL = 0x84
 PACKET_TOO_LARGE = 0x95
@@ -71,9 +74,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker took us, and every subscription stands."""
+    """The broker took us, and every subscription stands.
+
+    It takes `receive_maximum` messages in flight, and packets of `packet_bytes` at most.
+    """
 
     receive_maximum: int
+    packet_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +119,9 @@ Heard = Connected | Lost | Acknowledged | TurnedDown | Received
 class _Pending:
     """What a connection still waits for before it counts as connected."""
 
-    receive_maximum: int = RECEIVE_MAXIMUM
+    connected: Connected = Connected(RECEIVE_MAXIMUM, LARGEST_PACKET_BYTES)
     subscribe_mid: int | None = None
+    answered: bool = False
     heard: list[Heard] = field(default_factory=list)
 
 
@@ -189,6 +197,8 @@ class Broker:
         if self._client is None:
             return
         client, self._client = self._client, None
+        if not self._pending.answered:
+            self._try_the_other_protocol()
         reason = None
         if with_will and self._protocol == MQTTProtocolVersion.MQTTv5:
             reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
@@ -214,6 +224,8 @@ class Broker:
 
     def _closed_without_a_word(self) -> None:
         if self._client is not None:
+            if not self._pending.answered:
+                self._try_the_other_protocol()
             self._client = None
             if not any(isinstance(one, Lost) for one in self._pending.heard):
                 self._note(Lost("the connection was closed"))
@@ -248,9 +260,20 @@ class Broker:
     def _connect_arguments(self) -> dict[str, Any]:
         if self._protocol != MQTTProtocolVersion.MQTTv5:
             return {}
+        if self._options.session_s == 0:
+            return {"clean_start": True}  # without a word on expiry the session ends with the link
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._options.session_s
-        return {"clean_start": self._options.session_s == 0, "properties": properties}
+        return {"clean_start": False, "properties": properties}
+
+    def _try_the_other_protocol(self) -> None:
+        """Old brokers, and amqtt, know MQTT 3.1.1 only: it carries all but the content type.
+
+        Some say so, some close, some say nothing at all: whoever didn't answer one is asked in
+        the other next time.
+        """
+        v5 = self._protocol == MQTTProtocolVersion.MQTTv5
+        self._protocol = MQTTProtocolVersion.MQTTv311 if v5 else MQTTProtocolVersion.MQTTv5
 
     def _on_connect(
         self,
@@ -260,21 +283,20 @@ class Broker:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        self._pending.answered = True
         if reason.is_failure:
-            if (
-                reason.value == UNSUPPORTED_PROTOCOL
-                and self._protocol != MQTTProtocolVersion.MQTTv311
-            ):
-                # Old brokers, and amqtt: 3.1.1 carries everything but the content type.
-                self._protocol = MQTTProtocolVersion.MQTTv311
-                self._note(Lost("the broker knows no MQTT 5; trying MQTT 3.1.1"))
+            if reason.value == UNSUPPORTED_PROTOCOL:
+                self._try_the_other_protocol()
+                self._note(Lost("the broker doesn't know this version of MQTT; trying the other"))
             else:
                 self._note(Lost(f"the broker refused the connection: {reason}"))
             return
-        maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM) or RECEIVE_MAXIMUM
-        self._pending.receive_maximum = int(maximum)
+        self._pending.connected = Connected(
+            receive_maximum=int(getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)),
+            packet_bytes=int(getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)),
+        )
         if not self._options.subscriptions:
-            self._note(Connected(self._pending.receive_maximum))
+            self._note(self._pending.connected)
             return
         _, mid = client.subscribe([(topic, 1) for topic in self._options.subscriptions])
         self._pending.subscribe_mid = mid
@@ -297,7 +319,7 @@ class Broker:
         if refused:
             self._note(Lost(f"the broker refused to let this client read {', '.join(refused)}"))
         else:
-            self._note(Connected(self._pending.receive_maximum))
+            self._note(self._pending.connected)
 
     def _on_publish(
         self,

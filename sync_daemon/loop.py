@@ -29,6 +29,9 @@ log = logging.getLogger("vaora.sync")
 # How long one turn may wait for the network: a check-in appended meanwhile waits as long.
 TURN_S = 0.1
 
+# Fixed header, topic length, packet id and our one property (MQTT 5.0, 3.3), generously.
+PACKET_OVERHEAD_BYTES = 128
+
 HEALTH_EVERY_S = 5.0
 SETTLE_AGAIN_S = 1.0
 PRUNE_EVERY_S = 600.0
@@ -102,8 +105,9 @@ class SyncLoop:
 
     def _hear(self, heard: Heard, now: Moment) -> None:
         match heard:
-            case Connected(receive_maximum):
-                self._sender.connected(receive_maximum, now.tick)
+            case Connected(receive_maximum, packet_bytes):
+                room = packet_bytes - len(self._address.checkins) - PACKET_OVERHEAD_BYTES
+                self._sender.connected(receive_maximum, now.tick, message_bytes=room)
                 self._numbers.clear()
                 self._said = None
                 self._log_back(now)

@@ -166,12 +166,13 @@ class Sender:
                 return self._overdue(tick)
         return []
 
-    def connected(self, receive_maximum: int, tick: float) -> None:
-        """The broker took us, and has room for `receive_maximum` messages in flight."""
+    def connected(self, receive_maximum: int, tick: float, *, message_bytes: int = END) -> None:
+        """The broker took us: `receive_maximum` messages in flight, `message_bytes` in each."""
         if self.link is Link.CONNECTING:
             self.link = Link.ONLINE
             # One less than the broker takes: the state message travels beside the check-ins.
             self._window = max(1, min(self._terms.window, receive_maximum - 1))
+            self._batch_bytes = max(1, min(self._batch_bytes, message_bytes))
             self._begin_again()
             self._resume_at = tick
 

@@ -78,8 +78,14 @@ class ReplayCamera:
 
     @contextmanager
     def frame(self) -> Iterator[Frame]:
-        grey = self._next()
-        self._pace()
+        due = self._skip_missed()
+        grey = self._take()
+        now = self._tick()
+        if due is None:
+            due = now
+        elif now < due:
+            self._wait(due - now)
+        self._due = due + self._interval_s
         self.shown += 1
         yield Frame(grey, self._tick())
 
@@ -88,28 +94,21 @@ class ReplayCamera:
         self._due = None
 
     def close(self) -> None:
-        self._source = iter(())
+        self._source = _Folder([])
 
-    def _pace(self) -> None:
-        """Wait until the frame is due, as a sensor would."""
-        now = self._tick()
-        if self._due is None:
-            self._due = now
-        if now < self._due:
-            self._wait(self._due - now)
-        self._due += self._interval_s
-        while self._due < now - self._interval_s:
-            # The loop was late: what the sensor saw meanwhile is gone.
-            if next(self._source, None) is None:
-                break
+    def _skip_missed(self) -> float | None:
+        """Pass over what the sensor saw while the loop was busy; return when the next is due."""
+        due, now = self._due, self._tick()
+        while due is not None and now >= due + self._interval_s and self._source.skip():
             self.skipped += 1
-            self._due += self._interval_s
+            due += self._interval_s
+        return due
 
-    def _next(self) -> "Grey":
-        grey = next(self._source, None)
+    def _take(self) -> "Grey":
+        grey = self._source.take()
         if grey is None and self._repeat:
             self._source = _open(self._path)
-            grey = next(self._source, None)
+            grey = self._source.take()
         if grey is None:
             raise CameraEndedError(f"{self._path}: shown to its end")
         return grey
@@ -157,39 +156,50 @@ class WebcamCamera:
         return capture
 
 
-def _open(path: Path) -> "Iterator[Grey]":
+class _Folder:
+    """Image files, one a frame. What is no image is passed over: `vaora-kiosk decode` names it."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = iter(files)
+
+    def take(self) -> "Grey | None":
+        for file in self._files:
+            try:
+                return read_image(file)
+            except DecoderError:
+                continue
+        return None
+
+    def skip(self) -> bool:
+        return next(self._files, None) is not None
+
+
+class _Video:
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+
+    def take(self) -> "Grey | None":
+        there, image = self._capture.read()
+        return _grey(image) if there else None
+
+    def skip(self) -> bool:
+        return bool(self._capture.grab())
+
+
+def _open(path: Path) -> _Folder | _Video:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
         if not files:
             raise CameraError(f"{path}: no images in this folder")
-        return _images(files)
+        return _Folder(files)
     if not path.is_file():
         raise CameraError(f"{path}: no such folder, image or video")
     if path.suffix.lower() in IMAGE_ENDINGS:
-        return _images([path])
+        return _Folder([path])
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise CameraError(f"{path}: can't be opened as a video")
-    return _video(capture)
-
-
-def _images(files: list[Path]) -> "Iterator[Grey]":
-    for file in files:
-        try:
-            yield read_image(file)
-        except DecoderError:
-            continue  # a camera has no bad files; `vaora-kiosk decode` names them
-
-
-def _video(capture: cv2.VideoCapture) -> "Iterator[Grey]":
-    try:
-        while True:
-            there, image = capture.read()
-            if not there:
-                return
-            yield _grey(image)
-    finally:
-        capture.release()
+    return _Video(capture)
 
 
 def _grey(image: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> "Grey":

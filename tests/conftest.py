@@ -1,0 +1,36 @@
+"""Fixtures for every suite, and the rule that CI skips nothing in silence."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+IMAGES = ROOT.parent / "shared" / "images"
+
+# What may be skipped even where CI runs: a physical Pi.
+MAY_BE_SKIPPED = ("tests/hardware/",)
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report):
+    if report.skipped and not report.nodeid.startswith(MAY_BE_SKIPPED):
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session):
+    if os.environ.get("CI") and _skipped:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if os.environ.get("CI") and _skipped:
+        terminalreporter.write_line(f"CI must not skip: {', '.join(_skipped)}", red=True)
+
+
+@pytest.fixture(scope="session")
+def images():
+    if not IMAGES.is_dir():
+        pytest.skip("the photographs by others aren't here (../shared/images)")
+    return IMAGES

@@ -1,0 +1,325 @@
+"""The MQTT adapter, against real brokers: mosquitto (MQTT 5) and amqtt (MQTT 3.1.1)."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from demo.link import Link
+from demo.programs import BrokerProgram, Program, free_port, mosquitto_path, wait_for_port
+from sync_daemon.broker import (
+    Acknowledged,
+    Broker,
+    BrokerError,
+    Connected,
+    Lost,
+    Message,
+    Options,
+    Received,
+    Tls,
+    TurnedDown,
+)
+
+PATIENCE_S = 10
+
+
+def mosquitto(folder, extra=""):
+    if mosquitto_path() is None:
+        pytest.skip("mosquitto isn't installed")
+    broker = BrokerProgram(folder, extra=extra)
+    broker.start()
+    return broker
+
+
+@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
+def port(request, tmp_path_factory):
+    if request.param == "mosquitto":
+        broker = mosquitto(tmp_path_factory.mktemp("mosquitto"))
+        yield broker.port
+        broker.stop()
+        return
+    port = free_port()
+    program = Program("amqtt", [sys.executable, "-m", "demo.amqtt_broker", str(port)])
+    wait_for_port(port, program)
+    yield port
+    program.stop()
+
+
+def options(port, client_id, **more):
+    return Options(host="127.0.0.1", port=port, client_id=client_id, **more)
+
+
+def hear(broker, wanted, patience_s=PATIENCE_S):
+    """Wait until something of type `wanted` is heard; return it. The rest waits its turn."""
+    end = time.monotonic() + patience_s
+    heard = broker.__dict__.setdefault("heard_before", [])
+    while time.monotonic() < end:
+        for one in heard:
+            if isinstance(one, wanted):
+                heard.remove(one)
+                return one
+        heard += broker.wait(0.05)
+    raise AssertionError(f"no {wanted} in {patience_s} s, only {heard}")
+
+
+def connected(port, client_id, **more):
+    """A connected broker; one that only knows MQTT 3.1.1 needs a second try."""
+    broker = Broker(options(port, client_id, **more))
+    for _ in range(2):
+        broker.connect()
+        try:
+            heard = hear(broker, Connected | Lost, patience_s=3)
+        except AssertionError:
+            continue
+        if isinstance(heard, Connected):
+            return broker
+    raise AssertionError(f"{client_id} is not connected")
+
+
+def test_a_message_is_acknowledged_and_arrives(port):
+    listener = connected(port, "listener", subscriptions=("a/+/c",))
+    sender = connected(port, "sender")
+    mid = sender.publish(Message("a/b/c", b"\x00\xffbytes"), "application/x")
+    assert hear(sender, Acknowledged) == Acknowledged(mid)
+    assert hear(listener, Received).message == Message("a/b/c", b"\x00\xffbytes")
+    for broker in (listener, sender):
+        broker.close()
+
+
+def test_many_messages_are_each_acknowledged(port):
+    sender = connected(port, "many")
+    mids = {sender.publish(Message("a/many", b"%d" % n)) for n in range(50)}
+    while mids:
+        mids.discard(hear(sender, Acknowledged).mid)
+    sender.close()
+
+
+def test_the_last_will_is_published_when_the_process_dies(port):
+    listener = connected(port, "watcher", subscriptions=("w/state",))
+    dying = connected(port, "dying", will=Message("w/state", b"offline"))
+    # What a SIGKILL does: the socket ends without a goodbye.
+    dying._client.socket().close()
+    assert hear(listener, Received).message.body == b"offline"
+    listener.close()
+
+
+def test_a_goodbye_with_the_will_says_it_too(port):
+    listener = connected(port, "watcher2", subscriptions=("w2/state",))
+    going = connected(port, "going", will=Message("w2/state", b"offline"))
+    going.close(with_will=True)
+    assert hear(listener, Received).message.body == b"offline"
+    listener.close()
+
+
+def test_a_retained_state_is_there_for_who_comes_later(port):
+    sender = connected(port, "retainer")
+    sender.publish(Message("r/state", b"here"), retain=True)
+    hear(sender, Acknowledged)
+    later = connected(port, "later", subscriptions=("r/state",))
+    # amqtt sends every retained message to whoever subscribes to any; ours look at the topic.
+    while (message := hear(later, Received).message).topic != "r/state":
+        pass
+    assert message.body == b"here"
+    for broker in (sender, later):
+        broker.close()
+
+
+def test_nobody_there_is_said_with_what_to_look_at():
+    with pytest.raises(BrokerError, match="is the broker running, and the port right"):
+        Broker(options(free_port(), "x")).connect()
+
+
+def test_an_unknown_name_is_said():
+    unknown = Options(host="no-such-name.invalid", port=1883, client_id="x")
+    with pytest.raises(BrokerError, match="the name is not known"):
+        Broker(unknown).connect()
+
+
+def test_publishing_without_a_connection_is_an_error():
+    with pytest.raises(BrokerError, match="not connected"):
+        Broker(options(1, "x")).publish(Message("a", b""))
+
+
+def test_a_cut_connection_is_noticed_and_a_new_one_stands(port):
+    link = Link(port)
+    broker = connected(link.port, "cut")
+    link.cut()
+    assert isinstance(hear(broker, Lost), Lost)
+    assert broker.wait(0.01) == []
+    link.restore()
+    broker.connect()
+    hear(broker, Connected)
+    link.close()
+    broker.close()
+
+
+def test_waiting_without_a_connection_waits():
+    broker = Broker(options(1, "x"))
+    began = time.monotonic()
+    assert broker.wait(0.05) == []
+    assert time.monotonic() - began >= 0.045
+
+
+# ── what only MQTT 5 and mosquitto show
+
+
+def test_the_brokers_receive_maximum_is_heard(tmp_path):
+    broker = mosquitto(tmp_path, "allow_anonymous true\nmax_inflight_messages 7")
+    client = Broker(options(broker.port, "x"))
+    client.connect()
+    assert hear(client, Connected).receive_maximum == 7
+    client.close()
+    broker.stop()
+
+
+def test_a_topic_that_is_not_allowed_is_turned_down_and_not_settled(tmp_path):
+    (tmp_path / "acl").write_text("topic write allowed\n")
+    readable_by_mosquitto(tmp_path)
+    broker = mosquitto(tmp_path, f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
+    client = connected(broker.port, "x")
+    mid = client.publish(Message("forbidden", b"x"))
+    assert hear(client, TurnedDown | Acknowledged) == TurnedDown(mid, "Not authorized", False)
+    mid = client.publish(Message("allowed", b"x"))
+    assert hear(client, TurnedDown | Acknowledged) == Acknowledged(mid)
+    client.close()
+    broker.stop()
+
+
+def test_the_brokers_largest_packet_is_heard(tmp_path):
+    broker = mosquitto(tmp_path, "allow_anonymous true\nmax_packet_size 5000")
+    client = Broker(options(broker.port, "x"))
+    client.connect()
+    assert hear(client, Connected).packet_bytes == 5000
+    client.close()
+    broker.stop()
+
+
+def test_a_refused_login_is_said(tmp_path):
+    broker = mosquitto(tmp_path, "allow_anonymous false")
+    client = Broker(options(broker.port, "x"))
+    client.connect()
+    assert "Not authorized" in hear(client, Lost).reason
+    client.close()
+    broker.stop()
+
+
+def test_a_session_keeps_what_came_while_we_were_away_until_it_is_acknowledged(tmp_path):
+    broker = mosquitto(tmp_path)
+    keeping = {"subscriptions": ("s/#",), "session_s": 600, "acknowledge_by_hand": True}
+    first = connected(broker.port, "central", **keeping)
+    sender = connected(broker.port, "sender")
+    sender.publish(Message("s/1", b"one"))
+    hear(sender, Acknowledged)
+    assert hear(first, Received).message.body == b"one"
+    first.close()  # ... before it was acknowledged
+    sender.publish(Message("s/2", b"two"))
+    hear(sender, Acknowledged)
+    second = connected(broker.port, "central", **keeping)
+    got = [hear(second, Received) for _ in range(2)]
+    assert sorted(one.message.body for one in got) == [b"one", b"two"]
+    for one in got:
+        second.acknowledge(one)
+    second.wait(0.1)
+    second.close()
+    third = connected(broker.port, "central", **keeping)
+    assert not [one for one in third.wait(0.3) if isinstance(one, Received)]
+    for client in (third, sender):
+        client.close()
+    broker.stop()
+
+
+# ── TLS
+
+
+def readable_by_mosquitto(folder):
+    """Started as root, mosquitto goes on as a user of its own."""
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    for place in (folder, *list(folder.parents)[:2]):
+        place.chmod(0o755)
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A made-up authority, a broker's certificate for 127.0.0.1, and a kiosk's."""
+    folder = tmp_path_factory.mktemp("tls")
+    for name in ("ca", "other"):
+        openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-days", "2", "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key",
+            "-out", folder / f"{name}.pem",
+        )  # fmt: skip
+    for name, extension in (
+        ("broker", "subjectAltName=IP:127.0.0.1"),
+        ("kiosk", "basicConstraints=CA:FALSE"),
+    ):
+        openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key",
+            "-out", folder / f"{name}.csr",
+        )  # fmt: skip
+        (folder / "ext").write_text(extension + "\n")
+        openssl(
+            "x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / "ca.pem", "-CAkey",
+            folder / "ca.key", "-CAcreateserial", "-days", "2", "-extfile", folder / "ext",
+            "-out", folder / f"{name}.pem",
+        )  # fmt: skip
+    readable_by_mosquitto(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_port(certificates):
+    c = certificates
+    broker = mosquitto(
+        c / "run",
+        f"allow_anonymous true\ncafile {c}/ca.pem\ncertfile {c}/broker.pem\n"
+        f"keyfile {c}/broker.key\nrequire_certificate true",
+    )
+    yield broker.port
+    broker.stop()
+
+
+def test_mutual_tls_connects_and_carries_messages(tls_port, certificates):
+    c = certificates
+    tls = Tls(f"{c}/ca.pem", f"{c}/kiosk.pem", f"{c}/kiosk.key")
+    client = connected(tls_port, "tls", tls=tls, subscriptions=("t",))
+    for size in (10, 200_000):
+        client.publish(Message("t", b"x" * size))
+        assert len(hear(client, Received).message.body) == size
+    client.close()
+
+
+def test_a_broker_of_another_authority_is_not_trusted(tls_port, certificates):
+    c = certificates
+    tls = Tls(f"{c}/other.pem", f"{c}/kiosk.pem", f"{c}/kiosk.key")
+    with pytest.raises(BrokerError, match="certificate was not accepted"):
+        Broker(options(tls_port, "x", tls=tls)).connect()
+
+
+def test_without_a_certificate_of_its_own_a_kiosk_is_not_taken(tls_port, certificates):
+    client = Broker(options(tls_port, "x", tls=Tls(f"{certificates}/ca.pem")))
+    try:
+        client.connect()
+    except BrokerError:
+        return
+    assert isinstance(hear(client, Lost | Connected), Lost)
+
+
+def test_a_missing_file_is_named(tls_port, certificates):
+    tls = Tls(f"{certificates}/ca.pem", "/nowhere/kiosk.pem", "/nowhere/kiosk.key")
+    with pytest.raises(BrokerError, match="TLS file is missing"):
+        Broker(options(tls_port, "x", tls=tls)).connect()
+
+
+def test_no_thread_is_left_behind(port):
+    before = set(threading.enumerate())
+    broker = connected(port, "threads")
+    broker.close()
+    assert set(threading.enumerate()) == before

@@ -1,0 +1,289 @@
+"""The outbox, on real SQLite."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from checkin import event, outbox
+from checkin.outbox import Outbox, OutboxError, Summary, Visit
+from tests.made_up import BOOT, NOON, append, body, entry
+
+
+@pytest.fixture
+def box(tmp_path):
+    opened = Outbox(tmp_path / "outbox.db")
+    yield opened
+    opened.close()
+
+
+def seqs(rows):
+    return [row.seq for row in rows]
+
+
+def test_check_ins_are_counted_from_one_without_a_gap(box):
+    assert [append(box, n) for n in range(3)] == [1, 2, 3]
+    assert box.appended() == 3
+
+
+def test_pending_is_oldest_first_limited_and_the_very_bytes(box):
+    for n in range(5):
+        append(box, n)
+    rows = box.pending(after=1, limit=3)
+    assert seqs(rows) == [2, 3, 4]
+    assert rows[0].body == body(2, box.id, id="id-1")
+    assert all(row.intact for row in rows)
+    assert seqs(box.pending(after=0, limit=9, through=2)) == [1, 2]
+
+
+def test_check_ins_survive_a_reopening(box):
+    append(box, 0)
+    again = Outbox(box.path)
+    assert again.id == box.id
+    assert seqs(again.pending(0, 9)) == [1]
+    again.close()
+
+
+def test_the_other_process_sees_a_check_in_at_once(box):
+    other = Outbox(box.path, create=False)
+    append(box, 0)
+    assert seqs(other.pending(0, 9)) == [1]
+    other.settle(1)
+    assert box.pending_count() == 0
+    other.close()
+
+
+def test_settling_moves_one_watermark_and_never_back(box):
+    for n in range(5):
+        append(box, n)
+    box.settle(3)
+    box.settle(2)
+    assert box.summary() == Summary(box.id, 5, 3, (NOON + timedelta(seconds=3)).isoformat(), 0)
+    assert box.summary().pending == 2
+
+
+def test_settling_never_passes_the_last_row(box):
+    append(box, 0)
+    box.settle(900)
+    assert append(box, 1) == 2
+    assert box.pending_count() == 1
+
+
+def test_refused_rows_are_set_aside_kept_and_not_sent_again(box):
+    for n in range(3):
+        append(box, n)
+    box.settle(3, {2: "no such kiosk"})
+    assert box.set_aside() == {2: "no such kiosk"}
+    assert seqs(box.pending(0, 9)) == [1, 3]
+    box.prune(NOON + timedelta(days=9))
+    assert box.summary().set_aside == 1
+    with sqlite3.connect(box.path) as db:
+        assert db.execute("select seq from checkins").fetchall() == [(2,)]
+
+
+def test_pruning_takes_only_what_is_confirmed_and_old(box):
+    for n in range(4):
+        append(box, n)
+    box.settle(3)
+    assert box.prune(NOON + timedelta(seconds=2)) == 2
+    assert seqs(box.pending(0, 9)) == [3, 4]
+    assert box.prune(NOON + timedelta(seconds=2)) == 0
+
+
+def test_a_count_is_never_used_twice_even_after_pruning_everything(box):
+    for n in range(3):
+        append(box, n)
+    box.settle(3)
+    box.prune(NOON + timedelta(days=1))
+    assert append(box, 9) == 4
+
+
+def test_pruning_is_done_in_pieces(box, monkeypatch):
+    monkeypatch.setattr(outbox, "PRUNED_AT_ONCE", 2)
+    for n in range(5):
+        append(box, n)
+    box.settle(5)
+    assert [box.prune(NOON + timedelta(days=1)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_a_failed_check_in_leaves_nothing_and_the_next_takes_its_count(box):
+    def fail(_box, _seq):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        box.append(entry(0), fail)
+    assert append(box, 1) == 1
+
+
+def test_a_row_that_the_disk_spoilt_is_known(box):
+    append(box, 0)
+    with sqlite3.connect(box.path) as db:
+        db.execute("update checkins set body = replace(body, 'ABC', 'ABD')")
+    (row,) = box.pending(0, 9)
+    assert not row.intact
+
+
+def test_a_full_outbox_refuses_and_says_what_to_do(tmp_path):
+    box = Outbox(tmp_path / "outbox.db", limit_rows=10)
+    for n in range(9):
+        append(box, n)
+    assert box.room() == "near"
+    append(box, 9)
+    assert box.room() == "full"
+    with pytest.raises(OutboxError, match="10 check-ins are waiting.*Bring back the network"):
+        append(box, 10)
+    box.settle(5)
+    append(box, 10)
+    box.close()
+
+
+def test_a_disk_without_room_refuses(tmp_path):
+    box = Outbox(tmp_path / "outbox.db", min_free_bytes=2**60)
+    with pytest.raises(OutboxError, match="make room on the disk"):
+        append(box, 0)
+    assert box.appended() == 0
+    box.close()
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from checkin.outbox import Outbox, OutboxError
+from tests.made_up import append
+box = Outbox(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+done = 0
+try:
+    for n in range(5000):
+        append(box, n)
+        done += 1
+except OutboxError as error:
+    print(done, box.appended(), str(error))
+"""
+
+
+def test_a_disk_that_fills_up_in_mid_write_loses_nothing_that_was_said(tmp_path):
+    path = tmp_path / "outbox.db"
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    done, appended, said = ran.stdout.split(" ", 2)
+    assert 10 < int(done) < 5000
+    assert int(appended) == int(done)
+    assert "a check-in could not be written" in said
+    box = Outbox(path)
+    assert len(box.pending(0, 10_000)) == int(done)
+    box.close()
+
+
+def test_visits_of_this_boot_are_remembered_oldest_first(box):
+    append(box, 0, boot="another")
+    for n in range(1, 4):
+        append(box, n, direction="out")
+    assert box.visits(BOOT, limit=2) == [Visit(bytes([n]) * 16, float(n), "out") for n in (2, 3)]
+
+
+def test_an_event_says_its_place_in_the_outbox(box):
+    append(box, 0)
+    decoded = event.decode(box.pending(0, 1)[0].body)
+    assert (decoded.outbox, decoded.seq) == (box.id, 1)
+
+
+def test_two_outboxes_have_two_names(tmp_path):
+    boxes = [Outbox(tmp_path / name) for name in ("a.db", "b.db")]
+    assert boxes[0].id != boxes[1].id
+    for box in boxes:
+        box.close()
+
+
+def test_the_group_may_write_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        box = Outbox(tmp_path / "outbox.db")
+        append(box, 0)
+        for ending in ("", "-wal", "-shm"):
+            mode = (tmp_path / f"outbox.db{ending}").stat().st_mode & 0o777
+            assert mode == 0o660, ending
+        box.close()
+    finally:
+        os.umask(before)
+
+
+def test_looking_makes_no_file(tmp_path):
+    with pytest.raises(OutboxError, match="vaora-kiosk makes it"):
+        Outbox(tmp_path / "outbox.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_being_made_is_waited_for(tmp_path):
+    sqlite3.connect(tmp_path / "outbox.db").execute("pragma journal_mode = wal")
+    with pytest.raises(OutboxError, match="being made"):
+        Outbox(tmp_path / "outbox.db", create=False)
+
+
+def test_a_folder_that_cannot_be_written_is_an_outbox_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxError):
+        Outbox(tmp_path / "file" / "outbox.db")
+
+
+def test_it_is_durable_as_the_promise_needs(box):
+    assert box._db.execute("pragma journal_mode").fetchone() == ("wal",)
+    assert box._db.execute("pragma synchronous").fetchone() == (2,)  # FULL
+
+
+def test_a_sound_file_is_left_where_it_is(box):
+    append(box, 0)
+    assert outbox.set_aside_if_damaged(box.path) is None
+    assert box.is_current()
+
+
+def damage_header(path):
+    with path.open("r+b") as file:
+        file.write(b"not a database, by any means")
+
+
+def damage_pages(path):
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(8192))
+
+
+def cut_off(path):
+    os.truncate(path, path.stat().st_size // 2 + 100)
+
+
+@pytest.mark.parametrize("damage", [damage_header, damage_pages, cut_off])
+def test_a_damaged_file_is_set_aside_whole_and_another_begins(tmp_path, damage):
+    path = tmp_path / "outbox.db"
+    box = Outbox(path)
+    for n in range(200):
+        append(box, n)
+    first = box.id
+    box.close()
+    damage(path)
+    damaged = path.read_bytes()
+    aside = outbox.set_aside_if_damaged(path)
+    assert aside is not None
+    assert aside.read_bytes() == damaged
+    again = Outbox(path)
+    assert again.id != first
+    assert append(again, 0) == 1
+    again.close()
+    damage_header(path)
+    assert outbox.set_aside_if_damaged(path).name == "outbox.db.damaged-2"
+
+
+def test_an_outbox_that_was_replaced_is_noticed(box):
+    assert box.is_current()
+    box.path.rename(box.path.with_suffix(".gone"))
+    assert not box.is_current()
+    Outbox(box.path).close()
+    assert not box.is_current()

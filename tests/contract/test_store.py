@@ -1,0 +1,99 @@
+"""The central's file, on real SQLite."""
+
+import pytest
+
+from central.store import Store, StoreError
+from sync_daemon.protocol import Ledger, Receiver
+from sync_daemon.topics import Address
+from tests.made_up import NOON, body
+
+HERE = Address("cp", "k1")
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path / "central.db")
+    yield opened
+    opened.close()
+
+
+def delivery(*bodies, receiver=None):
+    return (receiver or Receiver()).receive(HERE, b"[" + b",".join(bodies) + b"]")
+
+
+def keep(store, *bodies):
+    return store.keep([delivery(*bodies)], NOON)[0]
+
+
+def test_what_is_kept_is_listed_newest_first(store):
+    keep(store, body(1), body(2))
+    listed = list(store.checkins(10))
+    assert [kept.seq for kept in listed] == [2, 1]
+    assert listed[0].body == body(2)
+    assert (listed[0].kiosk, listed[0].direction, listed[0].kind) == ("k1", "in", "visitor")
+    assert list(store.checkins(10, kiosk="other")) == []
+    assert [kept.seq for kept in store.all_checkins()] == [1, 2]
+
+
+def test_a_check_in_that_comes_again_is_kept_once_and_still_counts_as_kept(store):
+    for _ in range(3):
+        assert [a.checkin.seq for a in keep(store, body(1)).arrivals] == [1]
+    assert store.count() == 1
+
+
+def test_another_check_in_in_the_same_place_is_refused_and_said(store):
+    keep(store, body(1))
+    clone = body(1, id="somebody-elses")
+    kept = keep(store, clone)
+    assert kept.arrivals == ()
+    assert kept.refused == (("ob", 1, "another check-in is at 1 of this outbox already"),)
+    assert store.count() == 1
+
+
+def test_the_same_id_in_another_place_is_refused(store):
+    keep(store, body(1, id="same"))
+    assert keep(store, body(2, id="same")).refused[0][1] == 2
+
+
+def test_a_restart_knows_what_is_here(tmp_path):
+    store, receiver = Store(tmp_path / "c.db"), Receiver()
+    (kept,) = store.keep([delivery(body(1), body(2), body(5))], NOON)
+    receiver.kept(kept)
+    store.note_gone(HERE, "ob", [(3, 3)], NOON)
+    store.close()
+    ledgers = Store(tmp_path / "c.db").ledgers()
+    assert ledgers == {(HERE, "ob"): Ledger(through=3, beyond=[(5, 5)])}
+
+
+def test_a_saved_ledger_is_brought_up_to_date_by_the_rows(tmp_path):
+    store = Store(tmp_path / "c.db")
+    keep(store, body(1), body(2))
+    store.save({(HERE, "ob"): Ledger(through=2, known=9)})
+    keep(store, body(3), body(5))
+    assert store.ledgers() == {(HERE, "ob"): Ledger(through=3, beyond=[(5, 5)], known=9)}
+    store.close()
+
+
+def test_a_refusal_is_remembered(tmp_path):
+    store = Store(tmp_path / "c.db")
+    bad = body(2).replace(b'"direction":"in"', b'"direction":"up"')
+    for _ in range(2):
+        keep(store, body(1), bad)
+    ledger = store.ledgers()[HERE, "ob"]
+    assert ledger.through == 2
+    assert list(ledger.refused) == [2]
+    store.close()
+
+
+def test_two_kiosks_are_counted_apart(store):
+    keep(store, body(1))
+    other = Address("cp", "k2")
+    theirs = Receiver().receive(other, b"[" + body(1, "o2", kiosk="k2") + b"]")
+    store.keep([theirs], NOON)
+    assert {address.kiosk for address, _ in store.ledgers()} == {"k1", "k2"}
+
+
+def test_a_file_that_is_none_is_said(tmp_path):
+    (tmp_path / "c.db").write_bytes(b"no database at all, but long enough to be looked at" * 9)
+    with pytest.raises(StoreError, match=r"c\.db"):
+        Store(tmp_path / "c.db")

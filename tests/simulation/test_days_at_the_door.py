@@ -1,0 +1,133 @@
+"""Whole days at the door, compressed: both processes and a central, on a virtual clock."""
+
+from itertools import pairwise
+
+import pytest
+
+from checkin import event
+from tests.simulation.world import KEY, World
+
+STEPS = 150
+
+
+@pytest.fixture
+def world(tmp_path, request):
+    made = []
+
+    def make(seed, **options):
+        made.append(World(seed, tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_every_promise_holds_whatever_the_weather(world, seed):
+    door = world(seed, direction=("in", "alternate")[seed % 2])
+    for _ in range(STEPS):
+        door.step()
+    door.calm(300)
+    assert door.sync_box.pending_count() == 0
+    assert door.store.count() == door.sync_box.appended() > 0
+    door.only_the_central_can_read_who_came()
+
+
+@pytest.mark.parametrize("seed", range(1000, 1010))
+def test_the_brokers_word_alone_loses_nothing_before_the_broker_has_it(world, seed):
+    door = world(seed, confirm="broker")
+    for _ in range(STEPS):
+        door.step()
+    door.calm(300)
+    assert door.sync_box.pending_count() == 0
+    assert door.store.count() <= door.sync_box.appended()
+
+
+def test_in_good_weather_every_visit_becomes_one_check_in(world):
+    door = world(7)
+    door.chance = lambda p: False
+    for _ in range(400):
+        door.step()
+    door.calm(60)
+    assert door.store.count() == len(door.visits) == door.greens_shown
+    assert len(door.visits) > 10
+
+
+def test_alternating_visitors_go_in_and_out(world):
+    door = world(11, direction="alternate")
+    door.chance = lambda p: False
+    for _ in range(1500):
+        door.step()
+    door.calm(60)
+    by_visitor = {}
+    for kept in door.store.all_checkins():
+        sealed = event.decode(kept.body).data.sealed
+        code = event.open_person(KEY.open(event.sealed_bytes(sealed)))["code"]
+        by_visitor.setdefault(code, []).append((kept.direction, kept.direction_by))
+    for ways in by_visitor.values():
+        assert ways[0] == ("in", "first-seen")
+        for (before, _), (after, by) in pairwise(ways):
+            assert before != after
+            assert by == "alternating"
+    assert any(len(ways) > 2 for ways in by_visitor.values())
+
+
+def test_a_full_disk_is_a_red_fault_and_the_visit_counts_once_it_has_room(world):
+    door = world(3)
+    door.chance = lambda p: False
+    door.weather = lambda: None
+    door.disk_full = True
+    for _ in range(8):
+        door.step()
+    names = [pattern.name for _, pattern in door.panel.played]
+    assert names
+    assert set(names) == {"fault"}
+    assert door.panel.rested[-1][1].name == "out-of-order"
+    assert door.sync_box.appended() == 0
+    door.disk_full = False
+    visits = len(door.visits)
+    for _ in range(20):
+        door.step()
+    assert door.panel.played[-1][1].name == "accepted-in"
+    assert 1 <= door.sync_box.appended() <= len(door.visits)
+    assert visits >= 1
+
+
+def test_a_central_that_lost_its_file_gets_back_what_is_still_kept(world):
+    door = world(5)
+    door.chance = lambda p: False
+    door.clock.synced = False  # so that nothing is pruned
+    door.weather = lambda: None
+    for _ in range(300):
+        door.step()
+    before = door.store.count()
+    assert before > 5
+    door.store.close()
+    for file in door.folder.glob("central.db*"):
+        file.unlink()
+    door.net.clients.remove(door.central_client)
+    door.check = lambda: None  # for once the central may have less than the watermark says
+    door.start_central()
+    for _ in range(100):
+        door.step()
+    assert door.store.count() >= before
+    assert door.store.count() == door.sync_box.appended()
+
+
+def test_a_row_that_the_disk_spoilt_holds_up_none_and_is_said(world):
+    door = world(6)
+    door.chance = lambda p: False
+    door.network = False
+    door.weather = lambda: None
+    while door.sync_box.appended() < 6:
+        door.step()
+    door.kiosk_box._db.execute("update checkins set body = zeroblob(500) where seq = 3")
+    door.network = True
+    for _ in range(60):
+        door.step()
+    assert door.sync_box.set_aside() == {3: "damaged on disk"}
+    kept = {kept.seq for kept in door.store.all_checkins()}
+    assert 3 not in kept
+    assert {1, 2, 4, 5, 6} <= kept
+    assert door.sync_box.pending_count() == 0

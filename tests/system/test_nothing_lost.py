@@ -1,0 +1,159 @@
+"""Processes killed for real, connections cut for real: the promises under SIGKILL."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+
+from checkin.outbox import Outbox
+from checkin.settings import Camera
+from checkin.settings import Door as DoorSettings
+from tests.system.conftest import Door, code_frames, payload, wait_until
+
+# A check-in a frame, so that a kill at any moment hits one in the making.
+KILLS = 200
+FRAMES = 1000
+CHECK_INS = 1000
+FAULTS = 20
+
+
+def greens(lines):
+    return sum(line.text.startswith("panel accepted") for line in lines)
+
+
+def drain(said):
+    lines = []
+    while not said.empty():
+        lines.append(said.get())
+    return lines
+
+
+def test_green_means_on_disk_200_times(tmp_path, capsys):
+    """kill −9 at random moments while codes stream in: every green that was shown has its row."""
+    chance = random.Random(20261122)
+    frames = code_frames(tmp_path / "frames", FRAMES)
+    shown = killed_while_serving = 0
+    door = Door(
+        tmp_path / "bench",
+        broker_port=1,  # the kiosk has no network and needs none
+        camera=Camera(source="replay", path=str(frames), fps=120, repeat=True),
+        door=DoorSettings(hold_off_s=1),
+    )
+    door.prepare()
+    runs = [tmp_path / f"run{n}" for n in range(2)]  # two doors at once: this takes a while
+    doors = [door, _like(door, runs[1])]
+    before = [0, 0]
+    for number in range(KILLS // 2):
+        kiosks = [one.start_kiosk() for one in doors]
+        for at, (one, kiosk) in enumerate(zip(doors, kiosks, strict=True)):
+            lines = _wait_for_green(one, kiosk)
+            time.sleep(chance.uniform(0, 0.15))  # noqa: TID251  a moment of chance is the point
+            kiosk.kill()
+            lines += drain(one.said)
+            count, rows = greens(lines), one.appended()
+            assert rows - before[at] >= count, f"kill {number}: {count} greens, {rows} rows"
+            # At most the one whose light was cut off; an accepted pattern never shows two here.
+            assert rows - before[at] <= count + 1
+            before[at] = rows
+            shown += count
+            killed_while_serving += count > 0
+    with capsys.disabled():
+        print(f"\n{KILLS} kills, {shown} greens shown, {sum(before)} check-ins on disk, 0 lost")
+    assert killed_while_serving > KILLS * 0.9
+    for one in doors:
+        outbox = Outbox(one.settings.outbox_file)
+        rows = outbox.pending(0, 10**6)
+        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        assert all(row.intact for row in rows)
+        outbox.close()
+
+
+def _like(door, folder):
+    other = Door(folder, broker_port=1, camera=door.camera, door=door.door)
+    other.prepare()
+    return other
+
+
+def _wait_for_green(door, kiosk):
+    lines = []
+    wait_until(
+        lambda: lines.extend(drain(door.said)) or greens(lines) or not kiosk.is_running,
+        30,
+        "a green light",
+    )
+    assert kiosk.is_running, [line.text for line in lines]
+    return lines
+
+
+def test_a_thousand_check_ins_through_twenty_faults(tmp_path, broker, link, capsys):
+    """The central holds exactly 1,000: nothing lost, nothing twice."""
+    chance = random.Random(7)
+    frames = code_frames(tmp_path / "frames", CHECK_INS)
+    door = Door(
+        tmp_path / "bench",
+        broker.port,
+        daemon_port=link.port,
+        camera=Camera(source="replay", path=str(frames), fps=100, repeat=True),
+        door=DoorSettings(hold_off_s=3600),
+        broker={"batch_rows": 20},
+    )
+    door.prepare()
+    programs = {
+        "central": door.start_central(),
+        "sync": door.start_sync(),
+        "kiosk": door.start_kiosk(),
+    }
+    starts = {"central": door.start_central, "sync": door.start_sync, "kiosk": door.start_kiosk}
+
+    def kill(who):
+        programs[who].kill()
+        programs[who] = starts[who]()
+
+    def restart_broker():
+        broker.kill()  # without persistence: all it had is gone
+        time.sleep(chance.uniform(0, 0.5))  # noqa: TID251
+        broker.start()
+
+    def cut():
+        link.cut()
+        time.sleep(chance.uniform(0, 0.5))  # noqa: TID251
+        link.restore()
+
+    def cut_in_mid_message():
+        before = link.cuts
+        link.cut_after(chance.randrange(1, 4000))
+        try:
+            wait_until(lambda: link.cuts > before, 5, "the cut")
+        finally:
+            link.restore()
+
+    faults = [
+        lambda: kill("kiosk"), lambda: kill("sync"), lambda: kill("central"), restart_broker, cut,
+        cut_in_mid_message,
+    ]  # fmt: skip
+    schedule = [faults[n % len(faults)] for n in range(FAULTS)]
+    chance.shuffle(schedule)
+    for number, fault in enumerate(schedule, start=1):
+        # Each when its share of the check-ins is made, so that all fall into the work.
+        due = number * CHECK_INS // (FAULTS + 1)
+        wait_until(lambda due=due: door.appended() >= due, 60, f"{due} check-ins on disk")
+        fault()
+    wait_until(lambda: door.appended() >= CHECK_INS, 60, "all check-ins on disk")
+    programs["kiosk"].stop()
+    wait_until(lambda: door.summary().pending == 0, 60, "everything confirmed")
+    for who in ("sync", "central"):
+        assert programs[who].stop() == 0
+
+    listed = subprocess.run(
+        [sys.executable, "-m", "central", "list", "--database", door.database, "--key-file",
+         door.key_file, "--json", "--limit", "100000"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    rows = [json.loads(line) for line in listed.splitlines()]
+    codes = sorted(row["code"] for row in rows)
+    assert codes == [payload(n).decode().removeprefix("VISITOR:") for n in range(CHECK_INS)]
+    assert len({row["id"] for row in rows}) == CHECK_INS
+    assert door.appended() == CHECK_INS
+    with capsys.disabled():
+        print(f"\n{FAULTS} faults, {CHECK_INS} check-ins, {len(rows)} at the central, each once")

@@ -1,0 +1,279 @@
+"""The programs, as a technician starts them."""
+
+import csv
+import json
+import queue
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+
+import pytest
+
+from checkin.outbox import Outbox
+from checkin.settings import Camera
+from checkin.settings import Door as DoorSettings
+from tests.system.conftest import Door, code_frames, payload, wait_until
+
+MODULES = {"vaora-kiosk": "kiosk", "vaora-sync": "sync_daemon", "vaora-central": "central"}
+
+
+def run(program, *arguments, check=False):
+    command = [sys.executable, "-m", MODULES[program], *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", check=check, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "commands"),
+    [
+        ("vaora-kiosk", ["run", "settings", "decode"]),
+        ("vaora-sync", ["run", "status"]),
+        ("vaora-central", ["run", "list", "export", "keygen"]),
+    ],
+)
+def test_help_names_every_command_and_each_explains_itself(program, commands):
+    shown = run(program, "--help", check=True).stdout
+    for command in commands:
+        assert f"  {command} " in shown
+        assert len(run(program, command, "--help", check=True).stdout.splitlines()) >= 4
+
+
+def test_the_installed_commands_are_there():
+    names = {entry.name: entry.value for entry in entry_points(group="console_scripts")}
+    for program, module in MODULES.items():
+        assert names[program] == f"{module}.__main__:main"
+
+
+def test_settings_prints_what_is_in_force(tmp_path):
+    file = tmp_path / "kiosk.toml"
+    file.write_text('[door]\ndirection = "out"\n')
+    shown = run("vaora-kiosk", "--settings", file, "settings", check=True).stdout
+    assert 'direction = "out"' in shown
+    assert "hold_off_s = 10.0" in shown
+    defaults = run("vaora-kiosk", "settings", "--defaults", check=True).stdout
+    assert "# seconds out of sight that end a visit" in defaults
+
+
+NO_CAMERA = """
+seal = "off"
+[camera]
+source = "replay"
+path = "/nowhere"
+[panel]
+kind = "terminal"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[camra]\n", "'camra' is no setting; known here:"),
+        ("", "seal is missing"),
+        ('seal = "AAAA"\n', "a key is base64 of 32 bytes"),
+        (NO_CAMERA, "/nowhere: no such folder"),
+        ('seal = "off"\n', "the pins can't be had"),
+    ],
+)  # fmt: skip
+def test_a_kiosk_that_cannot_start_says_what_to_do(tmp_path, text, said):
+    file = tmp_path / "kiosk.toml"
+    base = f'[kiosk]\ndata_dir = "{tmp_path}/data"\nruntime_dir = "{tmp_path}/run"\n'
+    file.write_text(text + base)
+    ended = run("vaora-kiosk", "--settings", file, "run")
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_central_without_tls_has_to_be_told_so():
+    ended = run("vaora-central", "run")
+    assert ended.returncode == 2
+    assert "--no-tls on a bench" in ended.stderr
+
+
+def test_keygen_never_overwrites_a_key(tmp_path):
+    file = tmp_path / "central.key"
+    made = run("vaora-central", "keygen", file, check=True)
+    assert made.stdout.startswith('seal = "')
+    assert file.stat().st_mode & 0o777 == 0o600
+    before = file.read_text()
+    again = run("vaora-central", "keygen", file)
+    assert again.returncode == 1
+    assert "not overwritten" in again.stderr
+    assert file.read_text() == before
+
+
+def said(door, text):
+    """Everything a program said so far that has `text` in it."""
+    lines = []
+    while True:
+        try:
+            lines.append(door.said.get_nowait())
+        except queue.Empty:
+            return [line for line in lines if text in line.text]
+
+
+@pytest.fixture
+def door(tmp_path, broker, link):
+    frames = code_frames(tmp_path / "frames", 12, blank=2)
+    made = Door(
+        tmp_path / "bench",
+        broker.port,
+        daemon_port=link.port,
+        camera=Camera(source="replay", path=str(frames), fps=30),
+        door=DoorSettings(hold_off_s=600),
+    )
+    made.prepare()
+    return made
+
+
+def test_the_whole_path(door, tmp_path):
+    central, sync = door.start_central(), door.start_sync()
+    kiosk = door.start_kiosk()
+    assert kiosk.wait(60) == 0
+    wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
+    status = run("vaora-sync", "--settings", door.settings_file, "status", check=True).stdout
+    assert "waiting     0" in status
+    assert "confirmed   12 of 12" in status
+    assert "broker      online" in status
+    assert sync.stop() == 0
+    assert central.stop() == 0
+
+    listed = run(
+        "vaora-central", "list", "--database", door.database, "--key-file", door.key_file,
+        "--json", "--limit", 100, check=True,
+    ).stdout  # fmt: skip
+    rows = [json.loads(line) for line in listed.splitlines()]
+    assert sorted(row["code"] for row in rows) == [f"N{n:05}" for n in range(12)]
+    assert {row["verified"] for row in rows} == {False}
+
+    out = tmp_path / "export.csv"
+    run(
+        "vaora-central", "export", "--database", door.database, "--key-file", door.key_file, out,
+        check=True,
+    )  # fmt: skip
+    with out.open(encoding="utf-8", newline="") as file:
+        exported = list(csv.DictReader(file))
+    assert [row["code"] for row in exported] == [f"N{n:05}" for n in range(12)]
+    assert out.stat().st_mode & 0o777 == 0o600
+
+    run("vaora-central", "export", "--database", door.database, out, check=True)
+    assert "N00001" not in out.read_text()
+    assert "sealed" in out.read_text()
+
+
+def test_nothing_personal_is_readable_on_the_disk_or_in_a_log(door):
+    kiosk, sync, central = door.start_kiosk(), door.start_sync(), door.start_central()
+    kiosk.wait(60)
+    wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
+    sync.stop()
+    central.stop()
+    for file in door.folder.rglob("*"):
+        if file.is_file():
+            assert b"N0000" not in file.read_bytes(), file
+    assert not said(door, "N0000")
+
+
+def test_one_code_held_up_is_one_check_in_across_a_kill(tmp_path, broker):
+    frames = code_frames(tmp_path / "frames", 1)
+    door = Door(
+        tmp_path / "bench",
+        broker.port,
+        camera=Camera(source="replay", path=str(frames), fps=30, repeat=True),
+        door=DoorSettings(hold_off_s=3),
+    )
+    door.prepare()
+    for _ in range(3):
+        kiosk = door.start_kiosk()
+        wait_until(lambda: said(door, "panel ready"), 20, "the kiosk serves")
+        time.sleep(0.5)  # noqa: TID251  the code stays before the camera
+        kiosk.kill()
+    assert door.appended() == 1
+
+
+def test_a_kiosk_that_dies_between_disk_and_memory_still_counts_once(tmp_path, broker):
+    """The row is on disk, the note of who was there isn't: the row itself remembers."""
+    frames = code_frames(tmp_path / "frames", 1)
+    door = Door(
+        tmp_path / "bench",
+        broker.port,
+        camera=Camera(source="replay", path=str(frames), fps=60, repeat=True),
+        door=DoorSettings(hold_off_s=60),
+    )
+    door.prepare()
+    kiosk = door.start_kiosk()
+    wait_until(lambda: door.appended() == 1, 20, "the first check-in")
+    kiosk.kill()
+    kiosk = door.start_kiosk()
+    said(door, "")
+    wait_until(lambda: said(door, "panel ready"), 20, "the kiosk serves")
+    time.sleep(0.5)  # noqa: TID251
+    kiosk.stop()
+    assert door.appended() == 1
+
+
+def test_a_damaged_outbox_is_set_aside_and_the_door_goes_on(door):
+    door.start_kiosk().wait(60)
+    file = door.settings.outbox_file
+    first = door.summary().outbox
+    with file.open("r+b") as opened:
+        opened.write(b"rubbish" * 20)
+    sync, central = door.start_sync(), door.start_central()
+    wait_until(lambda: said(door, "waiting for the kiosk"), 20, "the daemon waits for a sound file")
+    door.start_kiosk().wait(60)
+    assert said(door, "is set aside as")
+    assert (file.parent / "outbox.db.damaged-1").read_bytes().startswith(b"rubbish")
+    assert door.summary().outbox != first
+    wait_until(lambda: door.summary().pending == 0, 30, "the new outbox is carried")
+    sync.stop()
+    central.stop()
+
+
+def test_the_daemon_notices_that_the_outbox_was_replaced_under_it(door):
+    sync, central = door.start_sync(), door.start_central()
+    door.start_kiosk().wait(60)
+    wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
+    file = door.settings.outbox_file
+    for ending in ("", "-wal", "-shm"):
+        part = file.with_name(file.name + ending)
+        if part.exists():
+            part.rename(file.with_name("old.db" + ending))
+    # Or everybody would be told that they are in already.
+    door.settings.sightings_file.unlink()
+    door.start_kiosk().wait(60)
+    wait_until(lambda: door.summary().pending == 0, 30, "the new outbox is carried too")
+    sync.stop()
+    central.stop()
+
+
+def test_the_daemon_may_start_before_the_kiosk_ever_did(door):
+    sync = door.start_sync()
+    wait_until(lambda: said(door, "waiting for the kiosk"), 20, "it says so")
+    kiosk, central = door.start_kiosk(), door.start_central()
+    kiosk.wait(60)
+    wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
+    sync.stop()
+    central.stop()
+
+
+def test_a_central_that_only_subscribes(tmp_path, broker):
+    """`confirm = "broker"`: the PUBACK settles, no receipt is ever needed."""
+    frames = code_frames(tmp_path / "frames", 5)
+    door = Door(
+        tmp_path / "bench",
+        broker.port,
+        camera=Camera(source="replay", path=str(frames), fps=30),
+        door=DoorSettings(hold_off_s=600),
+        broker={"confirm": "broker"},
+    )
+    door.prepare()
+    sync = door.start_sync()
+    door.start_kiosk().wait(60)
+    wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed by the broker")
+    sync.stop()
+    assert Outbox(door.settings.outbox_file).summary().confirmed == 5
+
+
+def test_payloads_are_distinct():
+    assert len({payload(n) for n in range(2000)}) == 2000

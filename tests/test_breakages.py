@@ -1,0 +1,200 @@
+"""Tests prove that they can fail: each breakage, planted in a copy, is caught by the test it names.
+
+A breakage is a plausible mistake, most often one line: what a hurried change would do.
+"""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COPIED = ("checkin", "kiosk", "sync_daemon", "central", "provisioning", "demo", "tests", "docs")
+
+
+@dataclass(frozen=True)
+class Breakage:
+    what: str
+    file: str
+    was: str
+    becomes: str
+    caught_by: str
+
+
+LOGIC = "tests/logic/"
+DAYS = "tests/simulation/test_days_at_the_door.py::"
+ANY_WEATHER = DAYS + "test_every_promise_holds_whatever_the_weather"
+
+BREAKAGES = [
+    Breakage(
+        "green before disk",
+        "kiosk/loop.py",
+        "        done: list[Verdict] = []\n",
+        "        done: list[Verdict] = []\n"
+        "        self._panel.play(feedback.pattern_for(verdicts) or feedback.REPEATED)\n",
+        DAYS + "test_a_full_disk_is_a_red_fault_and_the_visit_counts_once_it_has_room",
+    ),
+    Breakage(
+        "a failed write is green all the same",
+        "kiosk/loop.py",
+        "            self._disk_failed(accepted.tag, id, error, now)\n            return False\n",
+        "            self._disk_failed(accepted.tag, id, error, now)\n            return True\n",
+        DAYS + "test_a_full_disk_is_a_red_fault_and_the_visit_counts_once_it_has_room",
+    ),
+    Breakage(
+        "settled on the broker's word where the central's is asked",
+        "sync_daemon/protocol.py",
+        '        if self._terms.confirm == "central":\n            return []\n',
+        "",
+        LOGIC + "test_protocol.py::test_an_acknowledgement_alone_settles_nothing",
+    ),
+    Breakage(
+        "confirmed before it is kept",
+        "central/loop.py",
+        "        for delivery in kept:\n            self._receiver.kept(delivery)\n",
+        "        for delivery in deliveries[:0]:\n            self._receiver.kept(delivery)\n",
+        DAYS + "test_in_good_weather_every_visit_becomes_one_check_in",
+    ),
+    Breakage(
+        "a receipt for a check-in that the store refused",
+        "central/loop.py",
+        '            log.error("%s; nothing is confirmed, the kiosks will send it again", error)'
+        "  # noqa: TRY400\n            return False\n",
+        '            log.error("%s", error)\n            kept = deliveries\n',
+        "tests/contract/test_central.py::test_what_could_not_be_kept_is_not_confirmed",
+    ),
+    Breakage(
+        "the hold-off doesn't slide while the code is held",
+        "kiosk/logic/hold_off.py",
+        "        self.remember(tag, tick)\n        return Sight.HELD",
+        "        return Sight.HELD",
+        LOGIC + "test_hold_off.py::test_the_hold_off_counts_from_the_last_sight",
+    ),
+    Breakage(
+        "a visitor remembered before the record",
+        "kiosk/logic/station.py",
+        "        if sight is Sight.NEW:\n",
+        "        if sight is Sight.NEW:\n            self._visitors.remember(tag, tick)\n",
+        LOGIC + "test_station.py::test_a_check_in_that_was_not_recorded_may_be_tried_again",
+    ),
+    Breakage(
+        "nobody remembered across a restart",
+        "kiosk/logic/station.py",
+        "        self._visitors.restore((tag, at + shift) for tag, at in last_seen.items())\n",
+        "",
+        ANY_WEATHER,
+    ),
+    Breakage(
+        "pure code asks the time",
+        "kiosk/logic/station.py",
+        "from collections import OrderedDict\n",
+        "import time\nfrom collections import OrderedDict\n",
+        "tests/test_architecture.py::test_every_rule_holds",
+    ),
+    Breakage(
+        "the kiosk imports the daemon",
+        "kiosk/loop.py",
+        "import logging\n",
+        "import logging\n\nimport sync_daemon.topics\n",
+        "tests/test_architecture.py::test_every_rule_holds",
+    ),
+    Breakage(
+        "a receipt may confirm what was never sent",
+        "sync_daemon/protocol.py",
+        "min(receipt.through, self._highest)",
+        "receipt.through",
+        LOGIC + "test_protocol.py::test_a_receipt_cannot_confirm_what_was_never_sent",
+    ),
+    Breakage(
+        "a lost link forgets to begin again behind the watermark",
+        "sync_daemon/protocol.py",
+        "        self._again.clear()\n        self._sent = self._confirmed\n",
+        "        self._again.clear()\n",
+        ANY_WEATHER,
+    ),
+    Breakage(
+        "the central doesn't ask for what it misses",
+        "sync_daemon/protocol.py",
+        "again=ledger.gaps())",
+        "again=[])",
+        LOGIC + "test_protocol.py::test_a_gap_is_asked_for",
+    ),
+    Breakage(
+        "the outbox may lose the last check-ins at a power cut",
+        "checkin/outbox.py",
+        "pragma synchronous = full",
+        "pragma synchronous = normal",
+        "tests/contract/test_outbox.py::test_it_is_durable_as_the_promise_needs",
+    ),
+    Breakage(
+        "pruning takes what isn't confirmed",
+        "checkin/outbox.py",
+        "(select confirmed from state) and at < ?",
+        "(select max(seq) from checkins) and at < ?",
+        "tests/contract/test_outbox.py::test_pruning_takes_only_what_is_confirmed_and_old",
+    ),
+    Breakage(
+        "personal fields are written unsealed",
+        "kiosk/loop.py",
+        "return event.closed(data, self._seal) if self._seal is not None else data",
+        "return data",
+        ANY_WEATHER,
+    ),
+    Breakage(
+        "the decoder guesses text",
+        "kiosk/devices/zxing.py",
+        "payload = bytes(barcode.bytes)",
+        "payload = barcode.text.encode()",
+        "tests/contract/test_decoder.py::test_any_bytes_come_out_as_they_are",
+    ),
+    Breakage(
+        "a refused message counts as delivered",
+        "sync_daemon/broker.py",
+        "        if reason.is_failure:\n            self._note(TurnedDown(",
+        "        if False:\n            self._note(TurnedDown(",
+        "tests/contract/test_broker.py"
+        "::test_a_topic_that_is_not_allowed_is_turned_down_and_not_settled",
+    ),
+]
+
+
+def run(folder, test):
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the project in which mistakes may be made."""
+    folder = tmp_path_factory.mktemp("breakages") / "project"
+    folder.mkdir()
+    for name in COPIED:
+        ignored = shutil.ignore_patterns("__pycache__")
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=[b.what.replace(" ", "-") for b in BREAKAGES])
+def test_a_planted_breakage_is_caught(copy, breakage):
+    file = copy / breakage.file
+    sound = file.read_text(encoding="utf-8")
+    assert sound.count(breakage.was) == 1, "the code has changed: plant it anew"
+    file.write_text(sound.replace(breakage.was, breakage.becomes), encoding="utf-8")
+    try:
+        ran = run(copy, breakage.caught_by)
+    finally:
+        file.write_text(sound, encoding="utf-8")
+    assert ran.returncode == 1, ran.stdout[-2000:] + ran.stderr[-2000:]
+    assert " failed" in ran.stdout or "error" in ran.stdout
+
+
+def test_the_copy_is_sound(copy):
+    tests = sorted({breakage.caught_by for breakage in BREAKAGES} - {ANY_WEATHER})
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    ran = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
