@@ -92,6 +92,8 @@ def test_pruning_takes_only_what_is_confirmed_and_old(box):
     assert box.prune(NOON + timedelta(seconds=2)) == 2
     assert seqs(box.pending(0, 9)) == [3, 4]
     assert box.prune(NOON + timedelta(seconds=2)) == 0
+    assert box.prune(NOON + timedelta(days=1)) == 1
+    assert seqs(box.pending(0, 9)) == [4]
 
 
 def test_a_count_is_never_used_twice_even_after_pruning_everything(box):
