@@ -95,6 +95,7 @@ def test_what_could_not_be_kept_is_not_confirmed(central, store, wire, monkeypat
     wire.deliver(HERE.checkins, b"[" + body(1) + b"]")
     monkeypatch.setattr(store, "keep", fail)
     central.turn(0)
+    central.turn(0)
     assert wire.acknowledged == []
     assert wire.published == []
     assert "nothing is confirmed" in caplog.text

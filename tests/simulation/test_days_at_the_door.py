@@ -25,7 +25,8 @@ def world(tmp_path, request):
 
 @pytest.mark.parametrize("seed", range(200))
 def test_every_promise_holds_whatever_the_weather(world, seed):
-    door = world(seed, direction=("in", "alternate")[seed % 2])
+    # Checking every message against the contract costs more than all the rest: one seed in ten.
+    door = world(seed, direction=("in", "alternate")[seed % 2], contract=seed % 10 == 0)
     for _ in range(STEPS):
         door.step()
     door.calm(300)

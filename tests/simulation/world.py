@@ -27,6 +27,7 @@ from sync_daemon.broker import Acknowledged, BrokerError, Connected, Lost, Messa
 from sync_daemon.loop import SyncLoop
 from sync_daemon.protocol import Sender, Terms
 from sync_daemon.topics import ALL_CHECKINS, ALL_STATES, Address
+from tests.contract_document import check_topic
 from tests.made_up import FakeClock
 
 HERE = Address("cp", "k1")
@@ -43,6 +44,8 @@ class Net:
         self.world, self.clients, self.retained = world, [], {}
 
     def deliver(self, topic, body, retain=False):
+        if self.world.keeps_contract:
+            check_topic(topic, body)
         if retain:
             self.retained[topic] = body
         for client in self.clients:
@@ -170,9 +173,10 @@ class BadDisk:
 class World:
     """One door for some virtual minutes."""
 
-    def __init__(self, seed, folder, confirm="central", direction="in"):
+    def __init__(self, seed, folder, confirm="central", direction="in", contract=False):
         self.random = random.Random(seed)
         self.folder, self.confirm, self.direction = folder, confirm, direction
+        self.keeps_contract = contract
         self.clock = FakeClock()
         self.storm, self.network, self.disk_full = True, True, False
         self.held, self.visits, self.until = [], [], 0.0

@@ -13,6 +13,8 @@ import pytest
 from checkin.outbox import Outbox
 from checkin.settings import Camera
 from checkin.settings import Door as DoorSettings
+from sync_daemon.broker import Broker, Connected, Options, Received
+from tests.contract_document import check_topic
 from tests.system.conftest import Door, code_frames, payload, wait_until
 
 MODULES = {"vaora-kiosk": "kiosk", "vaora-sync": "sync_daemon", "vaora-central": "central"}
@@ -129,10 +131,24 @@ def door(tmp_path, broker, link):
 
 
 def test_the_whole_path(door, tmp_path):
+    listener = Broker(Options("127.0.0.1", door.broker_port, "listener", ("vaora/#",)))
+    listener.connect()
+    heard = []
+    wait_until(
+        lambda: any(isinstance(one, Connected) for one in listener.wait(0.1)), 10, "connected"
+    )
     central, sync = door.start_central(), door.start_sync()
     kiosk = door.start_kiosk()
     assert kiosk.wait(60) == 0
     wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
+    while more := listener.wait(1):
+        heard += [one.message for one in more if isinstance(one, Received)]
+    listener.close()
+    assert {message.topic.rsplit("/", 1)[-1] for message in heard} == {
+        "checkins", "state", "receipt",
+    }  # fmt: skip
+    for message in heard:
+        check_topic(message.topic, message.body)
     status = run("vaora-sync", "--settings", door.settings_file, "status", check=True).stdout
     assert "waiting     0" in status
     assert "confirmed   12 of 12" in status

@@ -1,0 +1,26 @@
+"""`make bench`: every figure, a JSON line each."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.decoding import empty_frame
+from bench.disk import append
+from bench.door import door_to_light
+from bench.drain import drain
+
+FIGURES: tuple[Callable[[], None], ...] = (door_to_light, append, empty_frame, drain)
+
+
+def main() -> None:
+    """Print all figures, or those whose functions are named on the command line."""
+    # On a real disk: /tmp may be memory, and a figure about flushing would be about nothing.
+    Path("build").mkdir(exist_ok=True)
+    wanted = set(sys.argv[1:])
+    for figure in FIGURES:
+        if not wanted or figure.__name__ in wanted:
+            figure()
+
+
+if __name__ == "__main__":
+    main()

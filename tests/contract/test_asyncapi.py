@@ -1,0 +1,107 @@
+"""`docs/asyncapi.yaml` is the contract: real messages keep it, and it is about real topics."""
+
+from typing import get_args, get_type_hints
+
+import pytest
+from jsonschema import ValidationError
+
+from checkin import event
+from checkin.event import Data
+from kiosk.logic import credentials
+from sync_daemon import topics
+from sync_daemon.topics import Address, OutboxState, Receipt, Refusal, State
+from tests.contract_document import DOCUMENT, check
+from tests.made_up import NOON, body
+
+ID = event.uuid7(NOON, bytes(10))
+
+
+def test_a_check_in_with_an_id_of_another_kind_breaks_the_contract():
+    with pytest.raises(ValidationError):
+        check(b"[" + body(1, id="7") + b"]", "checkins")
+
+
+def test_a_check_in_as_the_door_writes_it():
+    check(b"[" + body(1, id=ID) + b"," + body(2, id=ID) + b"]", "checkins")
+
+
+def test_a_receipt():
+    check(topics.encode(Receipt("ob", 7)), "receipt")
+    full = Receipt("ob", 0, refused=[Refusal(3, "x" * 200)] * 64, again=[(1, 2)] * 16)
+    check(topics.encode(full), "receipt")
+
+
+def test_a_state_and_the_last_will():
+    check(topics.encode(State(online=False)), "state")
+    outbox = OutboxState("ob", 3, 2, 1, "2026-11-22T05:00:00+00:00", 0, gone=[(1, 1)])
+    check(topics.encode(State(online=True, faults=["camera"], outbox=outbox)), "state")
+
+
+@pytest.mark.parametrize(
+    ("message", "schema"),
+    [
+        (b"[]", "checkins"),
+        (b"[{}]", "checkins"),
+        (b"[" + body(1, id=ID).replace(b'"in"', b'"up"') + b"]", "checkins"),
+        (b"[" + body(1, id=ID).replace(b'"person"', b'"people"') + b"]", "checkins"),
+        (b'{"through":1}', "receipt"),
+        (b'{"outbox":"ob","through":-1}', "receipt"),
+        (b'{"outbox":"ob","through":1,"again":[[1]]}', "receipt"),
+        (b'{"online":"yes"}', "state"),
+        (b'{"online":true,"faults":["hunger"]}', "state"),
+    ],
+)
+def test_what_breaks_the_contract_is_seen(message, schema):
+    with pytest.raises(ValidationError):
+        check(message, schema)
+
+
+def test_the_channels_are_the_topics():
+    channels = {name: channel["address"] for name, channel in DOCUMENT["channels"].items()}
+    address = Address("{checkpoint}", "{kiosk}")
+    assert channels == {
+        "checkins": address.checkins, "state": address.state, "receipt": address.receipt,
+    }  # fmt: skip
+    types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
+    assert types["checkins"] == topics.CHECKINS_TYPE
+    assert types["state"] == types["receipt"] == topics.JSON_TYPE
+
+
+def test_the_schemas_name_every_field_and_no_other():
+    schemas = DOCUMENT["components"]["schemas"]
+    for schema, struct in (
+        (schemas["checkin"], event.CheckIn),
+        (schemas["data"], event.Data),
+        (schemas["data"]["properties"]["credential"], event.Shown),
+        (schemas["data"]["properties"]["clock"], event.Believed),
+        (schemas["data"]["properties"]["sealed"], event.Sealed),
+        (schemas["state"], State),
+        (schemas["state"]["properties"]["outbox"], OutboxState),
+        (schemas["receipt"], Receipt),
+        (schemas["receipt"]["properties"]["refused"]["items"], Refusal),
+    ):
+        assert set(schema["properties"]) == set(struct.__struct_fields__), struct
+
+
+def test_the_words_are_the_codes():
+    data = DOCUMENT["components"]["schemas"]["data"]["properties"]
+    hints = get_type_hints(Data)
+    assert tuple(data["direction"]["enum"]) == get_args(hints["direction"])
+    assert tuple(data["direction_by"]["enum"]) == get_args(hints["direction_by"])
+    assert tuple(data["credential"]["properties"]["kind"]["enum"]) == credentials.KINDS
+
+
+def test_every_reference_leads_somewhere():
+    def walk(node):
+        if isinstance(node, dict):
+            if "$ref" in node:
+                place = DOCUMENT
+                for part in node["$ref"].removeprefix("#/").split("/"):
+                    place = place[part]
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(DOCUMENT)
