@@ -80,11 +80,12 @@ class Story:
         if line.who == "sync" and (found := re.search(r"confirmed through (\d+)", text)):
             self.confirmed = int(found[1])
         if line.who != "broker":
+            text = re.sub(r"\S*/vaora-demo-\w+/", "…/", text)
             self.tell(line.who, re.sub(r"^(INFO|DEBUG) ", "", text))
 
     def must(self, fact: bool, promise: str) -> None:  # noqa: FBT001  the fact is the point
-        mark = "\x1b[32mkept\x1b[0m  " if fact else "\x1b[31mBROKEN\x1b[0m"
-        print(f"  {mark} {promise}")
+        mark = "\x1b[32mkept\x1b[0m" if fact else "\x1b[31mBROKEN\x1b[0m"
+        print(f"  {mark}: {promise}")
         if not fact:
             self.broken.append(promise)
 
@@ -259,7 +260,7 @@ class Demo:
         outbox.close()
         print(
             f"\n{story.greens} green lights, {summary.appended} check-ins on the kiosk's disk, "
-            f"{story.published} published, {len(kept)} kept by the central, "
+            f"{story.published} published, {len(kept)} kept by the central,\n"
             f"{story.repeats} repeated, {story.strangers} foreign; "
             f"{time.monotonic() - story.began:.0f} s\n"
         )

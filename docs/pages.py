@@ -1,0 +1,115 @@
+"""`make docs`: the pages that are made from the code, so that they can't say anything else."""
+
+from pathlib import Path
+
+from checkin import settings
+from checkin.settings import Section, Settings
+from kiosk.devices.simulated_panel import drawn
+from kiosk.logic import feedback
+from kiosk.ports import Pattern
+
+HERE = Path(__file__).parent
+
+# What each pattern says to a visitor, in Vietnamese and English.
+MEANING = {
+    "accepted-in": ("Mời vào: đã ghi nhận", "Come in: recorded"),
+    "accepted-out": ("Mời ra: đã ghi nhận", "Goodbye: recorded"),
+    "repeated": ("Đã ghi nhận rồi", "You are in already"),
+    "refused": ("Không nhận ở đây: hỏi nhân viên", "Not taken here: ask the staff"),
+    "foreign": ("Không phải mã của khách", "Not a visitor's code"),
+    "fault": ("Máy lỗi: dùng phiếu giấy", "Out of order: use the paper form"),
+    "starting": ("Đang khởi động", "Starting"),
+    "ready": ("Sẵn sàng", "Ready"),
+    "not-synced": ("Sẵn sàng, lâu chưa gửi được", "Ready; not confirmed for long"),
+    "out-of-order": ("Máy lỗi: dùng phiếu giấy", "Out of order: use the paper form"),
+}
+
+
+def light_table() -> str:
+    """The README's table: each verdict's light, sound and meaning."""
+    lines = ["| light | sound | Nghĩa là | meaning |", "| --- | --- | --- | --- |"]
+    for pattern in (*feedback.VERDICTS, *feedback.IDLE):
+        vietnamese, english = MEANING[pattern.name]
+        lines.append(f"| {_light(pattern)} | {_sound(pattern)} | {vietnamese} | {english} |")
+    return "\n".join(lines)
+
+
+def _light(pattern: Pattern) -> str:
+    words = []
+    for step in pattern.steps:
+        level = step.level
+        colour = next((name for name in ("green", "red", "amber") if getattr(level, name)), "")
+        if not colour:
+            continue
+        length = "long" if step.seconds >= 0.4 else "short"  # noqa: PLR2004  as it looks
+        words.append((colour, length))
+    if pattern in feedback.IDLE:
+        return f"{' and '.join(dict.fromkeys(c for c, _ in words))}, every {pattern.seconds:g} s"
+    return f"{words[0][0]}, {pattern.seconds:.1f} s"
+
+
+def _sound(pattern: Pattern) -> str:
+    beeps = [step for step in pattern.steps if step.level.tone_hz]
+    if not beeps:
+        return "none"
+    tone = "high" if beeps[0].level.tone_hz >= feedback.HIGH_HZ else "low"
+    lengths = ", ".join(f"{step.seconds:g}" for step in beeps)
+    return f"{len(beeps)} {tone}: {lengths} s"
+
+
+def patterns_page() -> str:
+    lines = [
+        "# Light and sound",
+        "",
+        "Made from `kiosk/logic/feedback.py` by `make docs`. One character is 50 ms: G green,",
+        "R red, A amber, · dark; ♪ is the buzzer. Every verdict has a rhythm of its own in light",
+        "*and* in sound, so that it is understood without colour, without hearing, without sight.",
+        "",
+    ]
+    for title, patterns in (("Verdicts", feedback.VERDICTS), ("Idle", feedback.IDLE)):
+        lines += [f"## {title}", ""]
+        for pattern in patterns:
+            vietnamese, english = MEANING[pattern.name]
+            lines += [f"**{pattern.name}**: {english} / {vietnamese}", "", "```"]
+            lines += [drawn(pattern).replace("  sound", "\nsound"), "```", ""]
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    lines = [
+        "# Settings",
+        "",
+        "Made from `checkin/settings.py` by `make docs`. One file, `/etc/vaora/kiosk.toml`, for",
+        "both processes; `vaora-kiosk settings` prints what is in force, `vaora-kiosk settings",
+        "--defaults` a file to begin with. A key that is no setting is refused.",
+        "",
+        "## At the top",
+        "",
+        *_table(Settings, ("seal",)),
+    ]
+    for name, kind in settings.section_types():
+        lines += [f"## [{name}]", "", *_table(kind, kind.__struct_fields__)]
+    return "\n".join(lines)
+
+
+def _table(kind: type[Section], keys: tuple[str, ...]) -> list[str]:
+    lines = ["| setting | default | what |", "| --- | --- | --- |"]
+    defaults = kind()
+    for key in keys:
+        meta = settings.meta_of(kind, key)
+        what = meta.description if meta is not None else ""
+        lines.append(f"| `{key}` | `{getattr(defaults, key)!r}` | {what} |")
+    return [*lines, ""]
+
+
+PAGES = {"patterns.md": patterns_page, "settings.md": settings_page}
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page(), encoding="utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()
