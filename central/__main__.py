@@ -113,8 +113,10 @@ def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_j
         if as_json:
             click.echo(json.dumps(fields, ensure_ascii=False))
         else:
-            person = fields.get("name") or fields.get("code") or fields["person"]
+            person = str(fields.get("name") or fields.get("code") or fields["person"])
             sure = "" if kept.synced else " (clock not set)"
+            # A stranger's text: nothing in it may steer the terminal it is shown on.
+            person = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in person)
             click.echo(
                 f"{kept.at[:19]}{sure}  {kept.direction:3}  {kept.kiosk}  {kept.seq:>6}  "
                 f"{kept.kind:10}  {person}"

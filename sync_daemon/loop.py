@@ -33,6 +33,7 @@ TURN_S = 0.1
 PACKET_OVERHEAD_BYTES = 128
 
 HEALTH_EVERY_S = 5.0
+LOOK_EVERY_S = 1.0  # a state takes some queries and files: not ten times a second
 SETTLE_AGAIN_S = 1.0
 PRUNE_EVERY_S = 600.0
 
@@ -78,6 +79,7 @@ class SyncLoop:
         self._unsettled = Settle(0, {})
         self._settle_due = 0.0
         self._state_due = 0.0
+        self._look_due = 0.0
         self._health_due = 0.0
         self._link_said = ""
         self._prune_due = 0.0
@@ -214,6 +216,9 @@ class SyncLoop:
         """Publish the state when it changed in a way that somebody waits for, and now and then."""
         if self._sender.link is not Link.ONLINE:
             return
+        if self._said is not None and now.tick < self._look_due:
+            return
+        self._look_due = now.tick + LOOK_EVERY_S
         state = self._state(now)
         if now.tick < self._state_due and not _changed(self._said, state):
             return

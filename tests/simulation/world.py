@@ -162,7 +162,9 @@ class BadDisk:
     def append(self, entry, encode):
         if self._world.disk_full:
             raise OutboxError("full")
-        return self._outbox.append(entry, encode)
+        seq = self._outbox.append(entry, encode)
+        self._world.every_time_says_how_sure_it_is(encode(self._outbox.id, seq))
+        return seq
 
     def settle(self, through, refused=None):
         if self._world.disk_full:
@@ -347,6 +349,13 @@ class World:
         """As many check-ins as visits at the most: never two of one, however it is seen."""
         assert summary.appended <= len(self.visits)
         assert self.store.count() <= summary.appended
+
+    def every_time_says_how_sure_it_is(self, body):
+        checkin, now = event.decode(body), self.clock.moment()
+        assert checkin.time == now.at
+        believed = checkin.data.clock
+        assert (believed.boot, believed.synced) == (now.boot, now.synced)
+        assert abs(believed.tick_s - now.tick) < 0.001
 
     def only_the_central_can_read_who_came(self):
         for row in self.sync_box.pending(0, 100_000):

@@ -10,11 +10,15 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from central.store import Store
 from checkin.outbox import Outbox
 from checkin.settings import Camera
 from checkin.settings import Door as DoorSettings
 from sync_daemon.broker import Broker, Connected, Options, Received
+from sync_daemon.protocol import Receiver
+from sync_daemon.topics import Address
 from tests.contract_document import check_topic
+from tests.made_up import NOON, body
 from tests.system.conftest import Door, code_frames, payload, wait_until
 
 MODULES = {"vaora-kiosk": "kiosk", "vaora-sync": "sync_daemon", "vaora-central": "central"}
@@ -289,6 +293,19 @@ def test_a_central_that_only_subscribes(tmp_path, broker):
     wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed by the broker")
     sync.stop()
     assert Outbox(door.settings.outbox_file).summary().confirmed == 5
+
+
+def test_what_a_stranger_shows_steers_no_terminal_and_no_spreadsheet(tmp_path):
+    store = Store(tmp_path / "c.db")
+    tricks = [{"code": "\x1b[2J\x07BELL"}, {"code": "=HYPERLINK(1)"}]
+    bodies = [body(seq, person=person) for seq, person in enumerate(tricks, start=1)]
+    store.keep([Receiver().receive(Address("cp", "k1"), b"[" + b",".join(bodies) + b"]")], NOON)
+    store.close()
+    shown = run("vaora-central", "list", "--database", tmp_path / "c.db", check=True).stdout
+    assert "\x1b" not in shown
+    assert "BELL" in shown
+    run("vaora-central", "export", "--database", tmp_path / "c.db", tmp_path / "o.csv", check=True)
+    assert ",'=HYPERLINK(1)" in (tmp_path / "o.csv").read_text()
 
 
 def test_payloads_are_distinct():
