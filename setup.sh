@@ -60,9 +60,12 @@ if [ -n "$packages" ]; then
 fi
 
 say "making .venv with $("$python" --version)"
-if ! "$python" -m venv --clear .venv 2> /dev/null; then
-    if ! "$python" -m virtualenv --clear .venv > /dev/null 2>&1; then
-        say "this Python can't make a virtual environment: install python3-venv, or pip's virtualenv" >&2
+if ! "$python" -m venv --clear .venv > /dev/null 2>&1; then
+    # Debian without python3-venv: the environment is made bare, and the system's pip fills it.
+    if ! { "$python" -m venv --clear --without-pip .venv > /dev/null 2>&1 &&
+        "$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check pip; }; then
+        rm -rf .venv
+        say "this Python can't make a virtual environment: install python3-venv (or python3-pip)" >&2
         exit 1
     fi
 fi

@@ -83,7 +83,10 @@ class Pattern(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        return sum(step.seconds for step in self.steps)
+        end = 0.0
+        for step in self.steps:
+            end += step.seconds  # as `level_at` adds: from Python 3.12 on, sum() rounds otherwise
+        return end
 
     def level_at(self, elapsed_s: float) -> Level | None:
         """The level `elapsed_s` into the pattern, or None once it has ended."""

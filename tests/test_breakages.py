@@ -202,6 +202,8 @@ def test_a_planted_breakage_is_caught(copy, breakage):
         ran = run(copy, breakage.caught_by)
     finally:
         file.write_text(sound, encoding="utf-8")
+    if ran.returncode == 0 and " passed" not in ran.stdout:
+        pytest.skip("the test that catches it is skipped here")
     assert ran.returncode == 1, ran.stdout[-2000:] + ran.stderr[-2000:]
     assert " failed" in ran.stdout or "error" in ran.stdout
 

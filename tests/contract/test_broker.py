@@ -1,6 +1,5 @@
 """The MQTT adapter, against real brokers: mosquitto (MQTT 5) and amqtt (MQTT 3.1.1)."""
 
-import subprocess
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from sync_daemon.broker import (
     Tls,
     TurnedDown,
 )
+from tests.authority import authority, certificate, readable_by_mosquitto
 
 PATIENCE_S = 10
 
@@ -233,43 +233,14 @@ def test_a_session_keeps_what_came_while_we_were_away_until_it_is_acknowledged(t
 # ── TLS
 
 
-def readable_by_mosquitto(folder):
-    """Started as root, mosquitto goes on as a user of its own."""
-    for file in folder.iterdir():
-        file.chmod(0o644)
-    for place in (folder, *list(folder.parents)[:2]):
-        place.chmod(0o755)
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """A made-up authority, a broker's certificate for 127.0.0.1, and a kiosk's."""
+    """Two authorities; the first signed a broker's certificate and a kiosk's."""
     folder = tmp_path_factory.mktemp("tls")
     for name in ("ca", "other"):
-        openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-days", "2", "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key",
-            "-out", folder / f"{name}.pem",
-        )  # fmt: skip
-    for name, extension in (
-        ("broker", "subjectAltName=IP:127.0.0.1"),
-        ("kiosk", "basicConstraints=CA:FALSE"),
-    ):
-        openssl(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key",
-            "-out", folder / f"{name}.csr",
-        )  # fmt: skip
-        (folder / "ext").write_text(extension + "\n")
-        openssl(
-            "x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / "ca.pem", "-CAkey",
-            folder / "ca.key", "-CAcreateserial", "-days", "2", "-extfile", folder / "ext",
-            "-out", folder / f"{name}.pem",
-        )  # fmt: skip
+        authority(folder, name)
+    for name in ("broker", "kiosk"):
+        certificate(folder, name)
     readable_by_mosquitto(folder)
     return folder
 

@@ -1,6 +1,5 @@
 """The fleet's broker configuration, in a real mosquitto: each forbidden thing is refused."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,10 @@ from sync_daemon.broker import (
     Tls,
     TurnedDown,
 )
+from tests.authority import authority, certificate, readable_by_mosquitto
 from tests.system.conftest import wait_until
 
 CONFIGURATION = Path(__file__).parents[2] / "provisioning" / "broker"
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -32,31 +28,15 @@ def fleet(tmp_path_factory):
     if mosquitto_path() is None:
         pytest.skip("mosquitto isn't installed")
     folder = tmp_path_factory.mktemp("fleet")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(
-        "req", "-x509", *key, "-days", "2", "-subj", "/CN=ca", "-keyout", folder / "ca.key",
-        "-out", folder / "ca.pem",
-    )  # fmt: skip
+    authority(folder)
     for name in ("broker", "k1", "k2", "vaora-central"):
-        openssl(
-            "req", *key, "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key",
-            "-out", folder / f"{name}.csr",
-        )  # fmt: skip
-        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
-        openssl(
-            "x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / "ca.pem",
-            "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2",
-            "-extfile", folder / "ext", "-out", folder / f"{name}.pem",
-        )  # fmt: skip
+        certificate(folder, name)
     text = (CONFIGURATION / "mosquitto.conf").read_text()
     (folder / "vaora.acl").write_text((CONFIGURATION / "vaora.acl").read_text())
     text = text.replace("/etc/mosquitto/vaora", str(folder))
     # The listener's own line is the test's: a free port on loopback, no store to write.
     lines = [line for line in text.splitlines() if not line.startswith(("listener", "persistence"))]
-    for file in folder.iterdir():
-        file.chmod(0o644)
-    for place in (folder, *list(folder.parents)[:2]):
-        place.chmod(0o755)
+    readable_by_mosquitto(folder)
     broker = BrokerProgram(folder / "run", extra="\n".join(lines))
     broker.start()
     yield folder, broker.port
