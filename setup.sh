@@ -69,6 +69,14 @@ if ! "$python" -m venv --clear .venv > /dev/null 2>&1; then
         exit 1
     fi
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+say "installing packages into it (about a minute)"
+log=$(mktemp)
+if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' > "$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    say "the packages could not be installed; is there a way to PyPI?" >&2
+    exit 1
+fi
+rm -f "$log"
 touch .venv/ready
 say "ready"
