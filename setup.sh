@@ -21,6 +21,8 @@ find_python() {
 # Print the Debian packages that are missing here.
 missing() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin" command -v mosquitto > /dev/null 2>&1 || echo mosquitto
+    command -v mosquitto_pub > /dev/null 2>&1 || echo mosquitto-clients
+    command -v openssl > /dev/null 2>&1 || echo openssl
     "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("zbar"))' 2> /dev/null || echo libzbar0
     "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
 }
@@ -60,9 +62,13 @@ if [ -n "$packages" ]; then
 fi
 
 say "making .venv with $("$python" --version)"
-if ! "$python" -m venv --clear .venv > /dev/null 2>&1; then
+# On a Pi the camera and the pins come from the OS, never from pip.
+see_os=""
+if "$python" -c 'import picamera2' 2> /dev/null; then see_os="--system-site-packages"; fi
+# shellcheck disable=SC2086  # none or one word
+if ! "$python" -m venv --clear $see_os .venv > /dev/null 2>&1; then
     # Debian without python3-venv: the environment is made bare, and the system's pip fills it.
-    if ! { "$python" -m venv --clear --without-pip .venv > /dev/null 2>&1 &&
+    if ! { "$python" -m venv --clear --without-pip $see_os .venv > /dev/null 2>&1 &&
         "$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check pip; }; then
         rm -rf .venv
         say "this Python can't make a virtual environment: install python3-venv (or python3-pip)" >&2

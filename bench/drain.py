@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ def drain() -> None:
     Reference: `mosquitto_pub -l -q 1` sending the same events one by one to the same broker.
     """
     if mosquitto_path() is None or shutil.which("mosquitto_pub") is None:
+        print("drain_receipts_per_s needs mosquitto and mosquitto-clients", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory(dir=Path.cwd() / "build") as name:
         folder = Path(name)

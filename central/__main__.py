@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -92,7 +93,8 @@ def run(  # noqa: PLR0917  one argument an option
         acknowledge_by_hand=True,
     )
     store = _open(database)
-    loop = CentralLoop(store=store, broker=Broker(options), clock=SystemClock())
+    with _said():
+        loop = CentralLoop(store=store, broker=Broker(options), clock=SystemClock())
     while not stopped.is_set():
         loop.turn()
     loop.stop()
@@ -108,7 +110,9 @@ def run(  # noqa: PLR0917  one argument an option
 def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_json: bool) -> None:
     """Show the newest check-ins."""
     key = _key(key_file)
-    for kept in _open(database, must_exist=True).checkins(limit, kiosk):
+    with _said():
+        newest = list(_open(database, must_exist=True).checkins(limit, kiosk))
+    for kept in newest:
         fields = _fields(kept, key)
         if as_json:
             click.echo(json.dumps(fields, ensure_ascii=False))
@@ -134,17 +138,16 @@ def export(database: Path, key_file: Path | None, file: Path) -> None:
     """
     key = _key(key_file)
     store = _open(database, must_exist=True)
-    try:
+    with _said(file):
         # Personal data: nobody but the one who asked for it.
         opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fchmod(opened, 0o600)
         with open(opened, "w", encoding="utf-8", newline="") as out:  # noqa: PTH123  a descriptor
             rows = [_fields(kept, key) for kept in store.all_checkins()]
             personal = sorted({name for row in rows for name in row} - {*COLUMNS, "person"})
             writer = csv.DictWriter(out, [*COLUMNS, "person", *personal], restval="")
             writer.writeheader()
             writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror}") from error
     click.echo(f"{len(rows)} check-ins written to {file}")
 
 
@@ -171,12 +174,24 @@ def keygen(file: Path) -> None:
 
 
 def _open(database: Path, *, must_exist: bool = False) -> Store:
-    if must_exist and not database.exists():
-        raise click.ClickException(f"{database} isn't there; name it with --database FILE")
-    try:
+    with _said():
+        if must_exist and not database.exists():
+            raise click.ClickException(f"{database} isn't there; name it with --database FILE")
         return Store(database)
+
+
+@contextmanager
+def _said(file: Path | None = None) -> Iterator[None]:
+    """Trouble of the store, or with `file`, in a line that says what to do."""
+    try:
+        yield
+    except PermissionError as error:
+        where = error.filename or file
+        raise click.ClickException(f"{where}: {error.strerror}; run it with sudo") from error
     except StoreError as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
 
 
 def _key(file: Path | None) -> CentralKey | None:

@@ -54,6 +54,10 @@ class CentralLoop:
             for one in received:
                 self._broker.acknowledge(one)
             self._send_receipts(now)
+        else:
+            # What wasn't acknowledged comes again with the next connection, and only then
+            # (MQTT 5.0, 4.4).
+            heard = [Lost("the store failed; what came meanwhile is asked for again")]
         for other in heard:
             self._hear(other, now)
         if now.tick >= self._save_due:
@@ -82,7 +86,7 @@ class CentralLoop:
             case Connected():
                 self._online = True
                 self._why_lost = ""
-                log.info("broker there, %d check-ins kept so far", self._store.count())
+                log.info("broker there")
             case Lost(reason):
                 self._lost(reason, now)
 

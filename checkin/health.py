@@ -26,12 +26,11 @@ class KioskHealth(msgspec.Struct, frozen=True):
 
 
 class SyncHealth(msgspec.Struct, frozen=True):
-    """How the daemon is, for the kiosk's idle lights. `last_settled_tick`: None at first."""
+    """How the daemon is, for `vaora-sync status`. `last_settled_tick` is None before the first."""
 
     boot: str
     tick: float
     broker: str
-    started_tick: float
     last_settled_tick: float | None = None
 
 
@@ -40,6 +39,7 @@ Health = TypeVar("Health", KioskHealth, SyncHealth)
 
 def write(file: Path, health: KioskHealth | SyncHealth) -> None:
     """Replace `file`, whole. Raises `OSError`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(".new")
     beside.write_bytes(msgspec.json.encode(health))
     beside.replace(file)

@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from typing import Literal
@@ -27,6 +28,8 @@ CHECKED_AT_START_BYTES = 16 * 1024 * 1024
 
 # From this share of the limit on, the outbox says that it will be full.
 NEAR_FULL = 0.9
+
+CONFIRMATIONS_EVERY = timedelta(minutes=10)
 
 PRUNED_AT_ONCE = 500  # rows; a longer transaction would keep the door waiting for the lock
 
@@ -56,11 +59,20 @@ def m001_begin(db: Database) -> None:
     )
     db.execute("create table set_aside (seq integer primary key, reason text not null)")
     db.execute("create table state (outbox text not null, confirmed integer not null)")
+    # How far the watermark was when, by a clock that the network had set: what pruning goes by.
+    db.execute("create table confirmations (through integer not null, at text not null)")
     db.execute("insert into state values (?, 0)", [token_hex(16)])
 
 
 class OutboxError(OSError):
     """The outbox could not be read or written; nothing was lost that was there before."""
+
+
+class OutboxLostError(OutboxError):
+    """The open file is no sound outbox any more: damaged, moved away or deleted.
+
+    Waiting doesn't help: the process has to begin anew, with this file set aside.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +139,14 @@ class Outbox:
         self.path = path
         self._limit_rows = limit_rows
         self._min_free_bytes = min_free_bytes
-        if not create and not path.exists():
-            raise OutboxError(f"{path}: no outbox yet; vaora-kiosk makes it when it starts")
         with _trouble(f"{path}: can't be opened"):
             if create:
                 _make_for_the_group(path)
-            self._db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
+            elif not path.exists():
+                raise OutboxError(f"{path}: no outbox yet; vaora-kiosk makes it when it starts")
+            # rw, not rwc: whoever only looks must never make a file in passing.
+            uri = f"{path.absolute().as_uri()}?mode=rw"
+            self._db = sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S, isolation_level=None)
             try:
                 self._begin(create=create)
             except BaseException:
@@ -158,12 +172,7 @@ class Outbox:
         `encode` gets the outbox id and the `seq`, which are part of the event. Raises
         `OutboxError`, and then nothing was appended.
         """
-        if self.room() == "full":
-            raise OutboxError(
-                f"{self.path}: full: {self.pending_count()} check-ins are waiting, "
-                f"{self._free_bytes() // 1_000_000} MB of disk are free. Bring back the network or "
-                "make room on the disk"
-            )
+        self.check_room()
         with _trouble(f"{self.path}: a check-in could not be written"), self._transaction():
             seq = self._last_seq() + 1
             body = encode(self.id, seq)
@@ -194,11 +203,13 @@ class Outbox:
             ).fetchall()
         return [Row(seq, body, zlib.crc32(body) == crc) for seq, body, crc in found]
 
-    def settle(self, through: int, refused: Mapping[int, str] | None = None) -> None:
+    def settle(
+        self, through: int, refused: Mapping[int, str] | None = None, at: datetime | None = None
+    ) -> None:
         """Everything up to `through` is at the central, but for `refused` (`seq` to reason).
 
         A refused row is set aside for good: kept, reported, never sent again. The watermark never
-        moves back and never past the last row.
+        moves back and never past the last row. `at` is when, where the clock is known.
         """
         with _trouble(f"{self.path}: can't be settled"), self._transaction():
             self._db.execute(
@@ -208,29 +219,51 @@ class Outbox:
             self._db.executemany(
                 "insert or ignore into set_aside values (?, ?)", list((refused or {}).items())
             )
+            if at is not None:
+                self._note_confirmation(at)
 
-    def prune(self, before: datetime) -> int:
-        """Delete some check-ins that are confirmed and were made before `before`; return how many.
+    def _note_confirmation(self, at: datetime) -> None:
+        """One row in ten minutes is as fine as pruning needs it."""
+        (last,) = self._db.execute("select max(at) from confirmations").fetchone()
+        if last is None or last <= (at - CONFIRMATIONS_EVERY).isoformat():
+            self._db.execute(
+                "insert into confirmations select confirmed, ? from state", (at.isoformat(),)
+            )
+
+    def prune(self, before: datetime | None) -> int:
+        """Delete some check-ins that were confirmed before `before`, or at all; return how many.
 
         Those set aside stay. Call again until it returns 0.
         """
         with _trouble(f"{self.path}: can't be pruned"), self._transaction():
+            if before is None:
+                through = self._confirmed()
+            else:
+                (noted,) = self._db.execute(
+                    "select max(through) from confirmations where at < ?", (before.isoformat(),)
+                ).fetchone()
+                through = min(noted or 0, self._confirmed())
+            self._db.execute("delete from confirmations where through < ?", (through,))
             return self._db.execute(
-                "delete from checkins where seq in (select seq from checkins where seq <="
-                " (select confirmed from state) and at < ? and seq not in"
-                " (select seq from set_aside) order by seq limit ?)",
-                (before.isoformat(), PRUNED_AT_ONCE),
+                "delete from checkins where seq in (select seq from checkins where seq <= ?"
+                " and seq not in (select seq from set_aside) order by seq limit ?)",
+                (through, PRUNED_AT_ONCE),
             ).rowcount
 
+    def try_writing(self) -> None:
+        """Write something that changes nothing. Raises `OutboxError` where that can't be done."""
+        with _trouble(f"{self.path}: can't be written"), self._transaction():
+            self._db.execute("update state set confirmed = confirmed")
+
     def visits(self, boot: str, limit: int) -> list[Visit]:
-        """The last `limit` check-ins made in `boot`, oldest first."""
+        """The last `limit` check-ins, as far as they were made in `boot`; oldest first."""
         with _trouble(f"{self.path}: can't be read"):
-            found = self._db.execute(
-                "select tag, tick, direction from checkins where boot = ?"
-                " order by seq desc limit ?",
-                (boot, limit),
-            ).fetchall()
-        return [Visit(*row) for row in reversed(found)]
+            newest = self._db.execute(
+                "select boot, tag, tick, direction from checkins order by seq desc limit ?",
+                (limit,),
+            )
+            found = [Visit(*row[1:]) for row in takewhile(lambda row: row[0] == boot, newest)]
+        return found[::-1]
 
     def summary(self) -> Summary:
         with _trouble(f"{self.path}: can't be read"):
@@ -261,6 +294,17 @@ class Outbox:
         with _trouble(f"{self.path}: can't be read"):
             return self._last_seq() - self._confirmed()
 
+    def check_room(self) -> None:
+        """Raise `OutboxError` where the next check-in can't be appended, and say what to do."""
+        if not self.is_current():
+            raise OutboxLostError(f"{self.path}: was moved or deleted under the running kiosk")
+        if self.room() == "full":
+            raise OutboxError(
+                f"{self.path}: full: {self.pending_count()} check-ins are waiting, "
+                f"{self._free_bytes() // 1_000_000} MB of disk are free. Bring back the network or "
+                "make room on the disk"
+            )
+
     def room(self) -> Room:
         """Whether another check-in fits, and whether that will end soon."""
         waiting, free = self.pending_count(), self._free_bytes()
@@ -289,9 +333,15 @@ class Outbox:
         return int(confirmed)
 
     def _free_bytes(self) -> int:
+        """What the disk has left, and what pruning left inside the file for SQLite to use again."""
         with _trouble(f"{self.path}: the disk can't be asked for free space"):
             disk = os.statvfs(self.path.parent)
-            return disk.f_bavail * disk.f_frsize
+            free = disk.f_bavail * disk.f_frsize
+            if free >= 2 * self._min_free_bytes:
+                return free
+            (pages,) = self._db.execute("pragma freelist_count").fetchone()
+            (page_bytes,) = self._db.execute("pragma page_size").fetchone()
+            return free + int(pages) * int(page_bytes)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -306,14 +356,16 @@ class Outbox:
             raise
 
 
-def set_aside_if_damaged(path: Path) -> Path | None:
+def set_aside_if_damaged(path: Path, *, thorough: bool = False) -> Path | None:
     """Move a file that is no sound outbox out of the way, whole; return where it is now.
 
-    Only the kiosk calls this, before it opens the file. What can still be read from it is a
-    technician's work; nothing is ever written over it.
+    A large file is read through only when `thorough`. Only the kiosk calls this, while it has the
+    file closed. What can still be read from it is a technician's work; nothing is ever written
+    over it.
     """
-    if not path.exists() or _is_sound(path):
-        return None
+    with _trouble(f"{path}: can't be looked at"):
+        if not path.exists() or _is_sound(path, thorough=thorough):
+            return None
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
@@ -324,17 +376,24 @@ def set_aside_if_damaged(path: Path) -> Path | None:
     return aside
 
 
-def _is_sound(path: Path) -> bool:
+def _is_sound(path: Path, *, thorough: bool) -> bool:
     try:
         with closing(sqlite3.connect(path, timeout=LOCK_WAIT_S)) as db:
             db.execute("select count(*) from sqlite_master").fetchone()
-            if path.stat().st_size > CHECKED_AT_START_BYTES:
+            if not thorough and path.stat().st_size > CHECKED_AT_START_BYTES:
                 return True
             return bool(db.execute("pragma quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.OperationalError:
-        return True  # locked, or no right to open it: trouble, but not the file's
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.Error as error:
+        return not _is_damage(error)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file itself is bad, and not just locked, full, or somebody else's.
+
+    A read error is damage too: so an SD card fails, and a new file may lie on sounder ground.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one (sqlite.org/rescode.html)
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 
 
 def _make_for_the_group(path: Path) -> None:
@@ -352,5 +411,9 @@ def _trouble(what: str) -> Iterator[None]:
         yield
     except OutboxError:
         raise
+    except PermissionError as error:
+        hint = "run it with sudo, or as a member of the group vaora"
+        raise OutboxError(f"{what}: {error.strerror}; {hint}") from error
     except (sqlite3.Error, OSError) as error:
-        raise OutboxError(f"{what}: {error}") from error
+        kind = OutboxLostError if _is_damage(error) else OutboxError
+        raise kind(f"{what}: {error}") from error

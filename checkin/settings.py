@@ -115,13 +115,13 @@ class Camera(Section, frozen=True):
 
 
 class Decoder(Section, frozen=True):
-    zbar_every: Annotated[
+    others_every: Annotated[
         int,
         Meta(
             ge=0,
             le=1000,
-            description="give every n-th unread frame to zbar too, which costs ten times as much; "
-            "0 never does",
+            description="give every n-th unread frame to one of the other engines too, by turns; "
+            "zbar costs ten times as much as the first; 0 never does",
         ),
     ] = 10
 
@@ -147,7 +147,9 @@ class Panel(Section, frozen=True):
     not_synced_after_s: Annotated[
         float,
         Meta(
-            ge=1, description="seconds without a confirmation, with check-ins waiting, until shown"
+            ge=1,
+            le=10**7,
+            description="seconds without a confirmation, with check-ins waiting, until shown",
         ),
     ] = 900.0
 
@@ -155,16 +157,25 @@ class Panel(Section, frozen=True):
 class Outbox(Section, frozen=True):
     limit_rows: Annotated[
         int,
-        Meta(ge=10, description="check-ins waiting at most; at the limit the door shows a fault"),
+        Meta(
+            ge=10,
+            le=10**9,
+            description="check-ins waiting at most; at the limit the door shows a fault",
+        ),
     ] = 1_000_000
     min_free_mb: Annotated[
         int,
-        Meta(ge=0, description="megabytes of disk to leave free; below it the door shows a fault"),
+        Meta(
+            ge=0,
+            le=10**6,
+            description="megabytes of disk to leave free; below it the door shows a fault",
+        ),
     ] = 64
     keep_confirmed_h: Annotated[
         float,
         Meta(
             ge=0,
+            le=8_760,
             description="hours a confirmed check-in is kept, so that a central restored from a "
             "backup can ask for it again",
         ),
@@ -256,7 +267,7 @@ def load(file: Path) -> Settings:
             raise SettingsError(
                 f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no settings file is"
             )
-        return parse(file.read_text(encoding="utf-8"), file.name)
+        return parse(file.read_text(encoding="utf-8-sig"), file.name)
     except OSError as error:
         raise SettingsError(
             f"{file}: can't be read ({error.strerror}). Write the settings there, or name another "
@@ -335,6 +346,7 @@ def _in_words(message: str, table: dict[str, Any]) -> str:
     if match is None:
         return message
     reason, dotted = match.groups()
+    dotted = re.sub(r"\[.*\]$", "", dotted)  # a mistake inside a list is shown with the list
     *section, key = dotted.split(".")
     value: Any = table
     for part in dotted.split("."):
@@ -349,6 +361,9 @@ def _hint(section: str, key: str) -> str:
     meta = meta_of(kind, key)
     if meta is None:
         return ""
+    words = re.findall(r"'([a-z0-9]+)'", str(get_type_hints(kind).get(key)))
+    if words:
+        return f" ({meta.description}; one of {', '.join(words)})"
     example = f", such as {meta.examples[0]!r}" if meta.examples else ""
     return f" ({meta.description}{example})" if meta.description else ""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import cv2
 
-from checkin.outbox import Outbox
+from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Camera, Door
 from demo import scenes
 from demo.link import Link
@@ -140,6 +140,8 @@ def own_camera(path: Path) -> tuple[Camera, float]:
     fps, seconds = FPS, OWN_CAMERA_S
     if path.is_dir():
         images = sum(file.suffix.lower() in IMAGE_ENDINGS for file in path.rglob("*"))
+        if not images:
+            raise click.ClickException(f"CAMERA={path}: no images in this folder")
         fps, seconds = PHOTOGRAPHS_PER_S, min(OWN_CAMERA_S, images / PHOTOGRAPHS_PER_S)
     return Camera(source="replay", path=str(path), fps=fps), seconds
 
@@ -152,7 +154,7 @@ def main(camera: str) -> None:
         story = Story(time.monotonic())
         try:
             Demo(Path(name), story, Path(camera) if camera else None).run()
-        except ProgramError as error:
+        except (ProgramError, OutboxError) as error:
             raise click.ClickException(str(error)) from error
     if story.broken:
         sys.exit(1)
@@ -168,6 +170,7 @@ class Demo:
         self._said: queue.Queue[Line] = queue.Queue()
         self._broker = BrokerProgram(folder / "broker", said=self._said)
         self._programs: list[Program] = []
+        self._ended_badly: list[str] = []
 
     def run(self) -> None:
         tell = self._story.tell
@@ -186,7 +189,7 @@ class Demo:
         bench.prepare()
         try:
             self._serve(bench, link, seconds)
-            self._summary(bench)
+            self._summary(bench, bytes(link.carried))
         finally:
             for program in reversed(self._programs):
                 program.stop()
@@ -227,14 +230,20 @@ class Demo:
         link.restore()
         story.tell("demo", f"\x1b[1mthe network is back; {waiting} check-ins waited\x1b[0m")
         self._watch(kiosk, end, lambda: False)
-        kiosk.stop()
+        self._status(kiosk)
         drained = time.monotonic() + DRAIN_S
         outbox = Outbox(bench.settings.outbox_file, create=False)
         self._watch(sync, drained, lambda: outbox.pending_count() == 0)
         outbox.close()
         for program in (sync, central):
-            program.stop()
+            self._status(program)
         self._pass_on()
+
+    def _status(self, program: Program) -> None:
+        """End a program; whether it ended well is a promise too."""
+        status = program.stop()
+        if status:
+            self._ended_badly.append(f"{program.who} (status {status})")
 
     def _watch(self, program: Program, end: float, done: Callable[[], bool]) -> None:
         """Pass on what is said until `done`, or `program` ends, or the time is over."""
@@ -248,7 +257,7 @@ class Demo:
         while not self._said.empty():
             self._story.hear(self._said.get())
 
-    def _summary(self, bench: Bench) -> None:
+    def _summary(self, bench: Bench, carried: bytes) -> None:
         story = self._story
         kept = list(_central(bench))
         print("\nAt the central, opened with its key:\n")
@@ -265,17 +274,19 @@ class Demo:
             f"{time.monotonic() - story.began:.0f} s\n"
         )
         ids = Counter(row["id"] for row in kept)
+        badly = f": not {', '.join(self._ended_badly)}" if self._ended_badly else ""
+        story.must(not self._ended_badly, f"every program ended well{badly}")
         story.must(summary.appended >= story.greens, "green means on disk")
         story.must(summary.pending == 0, "nothing lost: everything on disk is confirmed")
         story.must(len(kept) == summary.appended, "the central has exactly what the door recorded")
         story.must(max(ids.values(), default=1) == 1, "nothing twice")
         if self._own is None:
-            self._check_visitors(kept, bench)
+            self._check_visitors(kept, bench, carried)
         print(
             f"\n{'BROKEN: ' + '; '.join(story.broken) if story.broken else 'Every promise kept.'}"
         )
 
-    def _check_visitors(self, kept: list[dict[str, str]], bench: Bench) -> None:
+    def _check_visitors(self, kept: list[dict[str, str]], bench: Bench, carried: bytes) -> None:
         expected = Counter((who.name, who.id_number) for who in visitors())
         came = Counter((row["name"], row["id_number"]) for row in kept)
         story = self._story
@@ -288,6 +299,7 @@ class Demo:
                 file.read_bytes() for file in (bench.folder / "data").iterdir() if file.is_file()
             )
             + bench.database.read_bytes()
+            + carried
         )
         readable = [who.name for who in visitors() if who.name.encode() in written]
         story.must(not readable, "no name readable on the kiosk's disk, on the way or at rest")

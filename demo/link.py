@@ -35,6 +35,7 @@ class Link:
         self._is_up = True
         self._bytes_left: int | None = None
         self.cuts = 0
+        self.carried = bytearray()  # everything that went up: a demo's worth
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.settimeout(ACCEPT_S)
         self.port: int = self._listening.getsockname()[1]
@@ -99,7 +100,10 @@ class Link:
     def _pump(self, wire: _Wire, source: socket.socket, sink: socket.socket, up: bool) -> None:  # noqa: FBT001  a thread's argument
         try:
             while chunk := source.recv(CHUNK_BYTES):
-                sink.sendall(self._allowed(chunk) if up else chunk)
+                if up:
+                    chunk = self._allowed(chunk)
+                    self.carried += chunk
+                sink.sendall(chunk)
         except OSError:
             pass
         with self._lock:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from checkin import VERSION, settings
+from checkin import VERSION, names, settings
 from checkin.clock import SystemClock
-from checkin.outbox import Outbox, OutboxError, set_aside_if_damaged
+from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_damaged
 from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings, SettingsError
-from kiosk.logic.station import Rules, Station
+from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
 from kiosk.memory import Memory
 from kiosk.ports import (
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("vaora.kiosk")
 
 SEAL_OFF = "off"
+
+# How long a kiosk that can't start shows so before it ends, to be started again.
+OUT_OF_ORDER_S = 5.0
 
 
 @click.group(help=__doc__)
@@ -160,31 +163,76 @@ def _serve_with(panel: Panel, loaded: Settings, seal: CentralSeal | None, stoppe
     from kiosk.logic.feedback import OUT_OF_ORDER, STARTING  # noqa: PLC0415  beside its use
 
     panel.rest(STARTING)
-    clock = SystemClock()
-    now = clock.moment()
-    aside = set_aside_if_damaged(loaded.outbox_file)
-    if aside is not None:
-        log.error("the outbox was damaged and is set aside as %s; a new one begins", aside)
-    outbox = Outbox(
+    try:
+        outbox = _outbox(loaded)
+        camera = _camera(loaded)
+    except (CameraError, OutboxError) as error:
+        log.error("%s", error)  # noqa: TRY400  said before the wait, not after
+        panel.rest(OUT_OF_ORDER)
+        stopped.wait(OUT_OF_ORDER_S)  # seen by who passes, while systemd would only blink
+        raise
+    log.info("%s at %s: %s", loaded.kiosk.id, loaded.kiosk.checkpoint, camera.name)
+    loop = _loop(loaded, outbox, camera, panel, seal)
+    try:
+        while not stopped.is_set():
+            loop.turn()
+    except CameraEndedError as error:
+        log.info("%s", error)
+    except OutboxLostError:
+        outbox.close()
+        _set_aside(loaded.outbox_file, thorough=True)
+        raise
+    finally:
+        loop.stop()
+        outbox.close()
+
+
+def _outbox(loaded: Settings) -> Outbox:
+    """The outbox, read as far as this boot's check-ins go; a damaged one is set aside."""
+    _set_aside(loaded.outbox_file, thorough=False)
+    try:
+        outbox = _open_outbox(loaded)
+        outbox.visits(SystemClock().moment().boot, MOST_VISITORS)
+    except OutboxLostError:
+        _set_aside(loaded.outbox_file, thorough=True)
+        outbox = _open_outbox(loaded)
+    made_as = names.waiting_under_other_names(
+        outbox, checkpoint=loaded.kiosk.checkpoint, kiosk=loaded.kiosk.id
+    )
+    if made_as:
+        raise OutboxError(made_as)
+    return outbox
+
+
+def _open_outbox(loaded: Settings) -> Outbox:
+    return Outbox(
         loaded.outbox_file,
         limit_rows=loaded.outbox.limit_rows,
         min_free_bytes=loaded.outbox.min_free_mb * 1_000_000,
     )
+
+
+def _set_aside(file: Path, *, thorough: bool) -> None:
+    aside = set_aside_if_damaged(file, thorough=thorough)
+    if aside is not None:
+        log.error("the outbox was damaged and is set aside as %s; a new one begins", aside)
+
+
+def _loop(
+    loaded: Settings, outbox: Outbox, camera: Camera, panel: Panel, seal: CentralSeal | None
+) -> KioskLoop:
+    clock = SystemClock()
+    now = clock.moment()
     memory = Memory(loaded.sightings_file, now)
     station = _station(loaded, memory)
-    visits = [(v.tag, v.tick, v.direction) for v in outbox.visits(now.boot, limit=20_000)]
-    blind_since = max([memory.begin.tick, *(tick for _, tick, _ in visits)])
-    station.restore(visits, memory.begin.sightings, blind_since=blind_since, tick=now.tick)
-    try:
-        camera = _camera(loaded)
-    except CameraError:
-        panel.rest(OUT_OF_ORDER)
-        raise
-    loop = KioskLoop(
+    visits = [(v.tag, v.tick, v.direction) for v in outbox.visits(now.boot, MOST_VISITORS)]
+    begin = memory.begin
+    station.restore(visits, begin.sightings, noted=begin.tick, tick=now.tick)
+    return KioskLoop(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
         camera=camera,
-        decoder=_decoder(loaded.decoder.zbar_every),
+        decoder=_decoder(loaded.decoder.others_every),
         station=station,
         outbox=outbox,
         panel=panel,
@@ -195,15 +243,6 @@ def _serve_with(panel: Panel, loaded: Settings, seal: CentralSeal | None, stoppe
         health_file=loaded.kiosk_health_file,
         not_synced_after_s=loaded.panel.not_synced_after_s,
     )
-    log.info("%s at %s: %s", loaded.kiosk.id, loaded.kiosk.checkpoint, camera.name)
-    try:
-        while not stopped.is_set():
-            loop.turn()
-    except CameraEndedError as error:
-        log.info("%s", error)
-    finally:
-        loop.stop()
-        outbox.close()
 
 
 def _station(loaded: Settings, memory: Memory) -> Station:

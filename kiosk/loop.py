@@ -8,10 +8,10 @@ from checkin import event, health
 from checkin.clock import Clock, Moment
 from checkin.event import Believed, CheckIn, Data, Shown
 from checkin.health import KioskHealth
-from checkin.outbox import Entry, Outbox, OutboxError
+from checkin.outbox import Entry, Outbox, OutboxError, OutboxLostError
 from checkin.seal import Seal
 from kiosk.logic import feedback
-from kiosk.logic.station import Accepted, Refused, Station, Stranger, Verdict
+from kiosk.logic.station import Accepted, ForeignCode, Refused, Station, Verdict
 from kiosk.memory import Memory
 from kiosk.ports import Camera, CameraEndedError, CameraError, Code, Decoder, Panel, Pattern
 
@@ -30,9 +30,8 @@ SIGHTINGS_EVERY_S = 1.0
 # More codes than this in one frame are a wall of stickers, not people.
 MOST_CODES = 8
 
-# Check-ins whose writing failed keep their id for the next try; more than a few at once means
-# that the disk is full, and nobody is waiting any more.
-MOST_UNRECORDED = 64
+# A check-in whose writing failed keeps its id while its visitor may still be trying.
+RETRY_S = 30.0
 
 
 class KioskLoop:
@@ -69,7 +68,9 @@ class KioskLoop:
         self._health_file = health_file
         self._not_synced_after_s = not_synced_after_s
         self._faults: set[str] = set()
-        self._unrecorded: dict[bytes, str] = {}
+        self._unrecorded: dict[bytes, tuple[str, float]] = {}
+        self._green_until = 0.0
+        self._waiting_pattern: Pattern | None = None
         self._restarts = 0
         self._frames = 0
         self._frames_since = clock.moment().tick
@@ -103,26 +104,44 @@ class KioskLoop:
         self._camera.close()
 
     def _serve(self, codes: Sequence[Code], now: Moment) -> None:
-        """Judge every code of a frame, put the accepted on disk, and only then show it."""
+        """Judge every code of a frame, put the accepted on disk, and only then show it.
+
+        One after the other: two codes of one visitor in one frame are one visit.
+        """
         payloads = dict.fromkeys(code.payload for code in codes[:MOST_CODES])
-        verdicts = [self._station.judge(payload, tick=now.tick) for payload in payloads]
         done: list[Verdict] = []
-        for verdict in verdicts:
+        failed = False
+        for payload in payloads:
+            verdict = self._station.judge(payload, tick=now.tick)
             if not isinstance(verdict, Accepted) or self._record(verdict, now):
                 done.append(verdict)
             else:
-                self._show_fault(now)
-                return
+                failed = True
+        self._log(done)
+        accepted = [verdict for verdict in done if isinstance(verdict, Accepted)]
+        if failed and not accepted:
+            self._show_fault(now)
+            return
         pattern = feedback.pattern_for(done)
         if pattern is not None:
+            self._show(pattern, now, is_green=bool(accepted))
+
+    def _show(self, pattern: Pattern, now: Moment, *, is_green: bool) -> None:
+        """Play `pattern`; one that isn't green waits until a green that is on has been seen."""
+        if is_green:
             self._panel.play(pattern)
-        self._log(done)
+            self._green_until = now.tick + pattern.seconds
+            self._waiting_pattern = None
+        elif now.tick < self._green_until:
+            self._waiting_pattern = pattern
+        else:
+            self._panel.play(pattern)
 
     def _record(self, accepted: Accepted, now: Moment) -> bool:
         """Whether `accepted` is on disk now. If not, the visitor may try again, and counts once."""
         if now.tick < self._disk_due:
             return False
-        id = self._unrecorded.get(accepted.tag) or event.uuid7(now.at, self._random(10))
+        id, _ = self._unrecorded.get(accepted.tag) or (event.uuid7(now.at, self._random(10)), 0)
         entry = Entry(
             id=id,
             at=now.at,
@@ -137,6 +156,9 @@ class KioskLoop:
             seq = self._outbox.append(
                 entry, lambda outbox, seq: self._encode(id, data, now, outbox, seq)
             )
+        except OutboxLostError:
+            self._panel.play(feedback.FAULT)
+            raise  # only a new start helps, with this file set aside
         except OutboxError as error:
             self._disk_failed(accepted.tag, id, error, now)
             return False
@@ -172,13 +194,17 @@ class KioskLoop:
 
     def _disk_failed(self, tag: bytes, id: str, error: OutboxError, now: Moment) -> None:
         self._disk_due = now.tick + DISK_AGAIN_S
-        if len(self._unrecorded) < MOST_UNRECORDED:
-            self._unrecorded[tag] = id
+        self._unrecorded[tag] = (id, now.tick)
+        self._unrecorded = {
+            tag: (id, tick)
+            for tag, (id, tick) in self._unrecorded.items()
+            if now.tick - tick < RETRY_S
+        }
         self._fault_begins("outbox", str(error))
 
     def _show_fault(self, now: Moment) -> None:
         """The red pattern, once from beginning to end however often the code is seen."""
-        if now.tick >= self._fault_shown_until:
+        if now.tick >= max(self._fault_shown_until, self._green_until):
             self._fault_shown_until = now.tick + feedback.FAULT.seconds
             self._panel.play(feedback.FAULT)
 
@@ -218,34 +244,39 @@ class KioskLoop:
             match verdict:
                 case Refused(reason, _, held) if not held:
                     log.info("refused: %s", reason)
-                case Stranger(foreign, _, held) if not held:
-                    log.info("foreign code: %s", foreign.reason)
+                case ForeignCode(reason, _, held) if not held:
+                    log.info("foreign code: %s", reason)
 
     def _keep_house(self, now: Moment) -> None:
         """What is done now and then, between visitors."""
+        if self._waiting_pattern is not None and now.tick >= self._green_until:
+            self._panel.play(self._waiting_pattern)
+            self._waiting_pattern = None
         if now.tick >= self._sightings_due:
             self._sightings_due = now.tick + SIGHTINGS_EVERY_S
             self._memory.save(self._station.sightings(now.tick), now)
         if now.tick >= self._health_due:
             self._health_due = now.tick + HEALTH_EVERY_S
-            self._check_synced(now)
+            self._check_outbox(now)
             self._write_health(now)
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
         self._rest(feedback.idle_pattern(faults=bool(self._faults), synced=synced))
 
-    def _check_synced(self, now: Moment) -> None:
-        """Note whether the daemon gets rid of what is appended."""
+    def _check_outbox(self, now: Moment) -> None:
+        """Note whether the disk takes check-ins, and whether the daemon gets rid of them."""
         try:
-            found, room = self._outbox.summary(), self._outbox.room()
+            found = self._outbox.summary()
+            self._outbox.check_room()
+            if "outbox" in self._faults:
+                self._outbox.try_writing()  # a fault ends with a write that was made, not with time
+        except OutboxLostError:
+            raise
         except OutboxError as error:
             self._fault_begins("outbox", str(error))
             return
+        self._fault_ends("outbox")
         if found.pending == 0 or found.confirmed != self._confirmed:
             self._confirmed, self._confirmed_tick = found.confirmed, now.tick
-        if room == "full":
-            self._fault_begins("outbox", f"{self._outbox.path}: full, or the disk is")
-        elif now.tick >= self._disk_due:
-            self._fault_ends("outbox")
 
     def _write_health(self, now: Moment) -> None:
         seconds = now.tick - self._frames_since

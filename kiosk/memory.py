@@ -35,7 +35,7 @@ class Memory:
 
     def __init__(self, file: Path, now: Moment) -> None:
         self._file = file
-        self._saved: Sequence[tuple[bytes, float]] | None = None
+        self._saved: Sequence[tuple[bytes, float]] = ()
         found = _read(file)
         if found is None or found.boot != now.boot or len(found.key) != KEY_BYTES:
             found = Remembered(boot=now.boot, key=secrets.token_bytes(KEY_BYTES), tick=now.tick)
@@ -43,8 +43,8 @@ class Memory:
         self._write(found)  # before the first check-in is tagged with the key
 
     def save(self, sightings: Sequence[tuple[bytes, float]], now: Moment) -> None:
-        """Keep who is in sight. An empty door costs nothing."""
-        if sightings == self._saved:
+        """Keep who is in sight, and that this was noted now. An empty door costs nothing."""
+        if not sightings and not self._saved:
             return
         self._saved = sightings
         self._write(

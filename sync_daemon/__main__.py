@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from checkin import VERSION, health, settings
+from checkin import VERSION, health, names, settings
 from checkin.clock import SystemClock
 from checkin.health import SyncHealth
 from checkin.outbox import Outbox, OutboxError
@@ -64,6 +64,11 @@ def run(settings_file: Path, *, verbose: bool) -> None:
         outbox = _wait_for_outbox(loaded, stopped)
         if outbox is None:
             return
+        made_as = names.waiting_under_other_names(
+            outbox, checkpoint=loaded.kiosk.checkpoint, kiosk=loaded.kiosk.id
+        )
+        if made_as:
+            raise click.ClickException(made_as)
         loop = _loop(loaded, outbox)
         # A file that the kiosk set aside is another outbox, with a count of its own.
         while not stopped.is_set() and outbox.is_current():
@@ -148,6 +153,7 @@ def _loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
+        confirm=broker.confirm,
     )
 
 

@@ -34,6 +34,9 @@ PACKET_TOO_LARGE = 0x95
 
 CONNECT_TIMEOUT_S = 10.0
 
+# Tries in MQTT 5 without an answer, in a row, before an unknown broker is asked in MQTT 3.1.1.
+UNANSWERED = 2
+
 # Packets read in one turn at most, so that a flood can't keep the loop from its other duties.
 MOST_PACKETS = 1000
 
@@ -76,11 +79,13 @@ class Options:
 class Connected:
     """The broker took us, and every subscription stands.
 
-    It takes `receive_maximum` messages in flight, and packets of `packet_bytes` at most.
+    It takes `receive_maximum` messages in flight, and packets of `packet_bytes` at most. Whether
+    it `can_refuse` a message: MQTT 3.1.1 acknowledges what it throws away, MQTT 5 says so.
     """
 
     receive_maximum: int
     packet_bytes: int
+    can_refuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,8 @@ class Broker:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._protocol = MQTTProtocolVersion.MQTTv5
+        self._knows_v5 = False
+        self._unanswered = 0
         self._client: Client | None = None
         self._pending = _Pending()
 
@@ -151,6 +158,8 @@ class Broker:
                 self._options.keepalive_s,
                 **self._connect_arguments(),
             )
+        except BrokerError:
+            raise
         except (OSError, ValueError) as error:
             where = f"{self._options.host}:{self._options.port}"
             raise BrokerError(f"{where}: {_in_words(error)}") from error
@@ -197,8 +206,9 @@ class Broker:
         if self._client is None:
             return
         client, self._client = self._client, None
-        if not self._pending.answered:
-            self._try_the_other_protocol()
+        self._note_unanswered()
+        for callback in ("on_connect", "on_subscribe", "on_publish", "on_message", "on_disconnect"):
+            setattr(client, callback, None)  # our own goodbye is no news
         reason = None
         if with_will and self._protocol == MQTTProtocolVersion.MQTTv5:
             reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
@@ -224,8 +234,7 @@ class Broker:
 
     def _closed_without_a_word(self) -> None:
         if self._client is not None:
-            if not self._pending.answered:
-                self._try_the_other_protocol()
+            self._note_unanswered()
             self._client = None
             if not any(isinstance(one, Lost) for one in self._pending.heard):
                 self._note(Lost("the connection was closed"))
@@ -266,14 +275,24 @@ class Broker:
         properties.SessionExpiryInterval = self._options.session_s
         return {"clean_start": False, "properties": properties}
 
-    def _try_the_other_protocol(self) -> None:
-        """Old brokers, and amqtt, know MQTT 3.1.1 only: it carries all but the content type.
+    def _note_unanswered(self) -> None:
+        """Old brokers, and amqtt, know MQTT 3.1.1 only; some say so, some just don't answer.
 
-        Some say so, some close, some say nothing at all: whoever didn't answer one is asked in
-        the other next time.
+        A cut in mid-connect looks the same, and in 3.1.1 a broker acknowledges what it throws
+        away. So a broker that ever spoke 5 is never asked in 3.1.1, and any other only after
+        `UNANSWERED` tries in a row; a connection in 3.1.1 that ends is followed by a try in 5.
         """
-        v5 = self._protocol == MQTTProtocolVersion.MQTTv5
-        self._protocol = MQTTProtocolVersion.MQTTv311 if v5 else MQTTProtocolVersion.MQTTv5
+        if self._pending.answered:
+            if self._protocol == MQTTProtocolVersion.MQTTv311:
+                self._protocol = MQTTProtocolVersion.MQTTv5
+                self._unanswered = UNANSWERED - 1
+            return
+        self._unanswered += 1
+        old = self._protocol == MQTTProtocolVersion.MQTTv5 and self._unanswered >= UNANSWERED
+        if old and not self._knows_v5:
+            self._protocol = MQTTProtocolVersion.MQTTv311
+        else:
+            self._protocol = MQTTProtocolVersion.MQTTv5
 
     def _on_connect(
         self,
@@ -286,12 +305,17 @@ class Broker:
         self._pending.answered = True
         if reason.is_failure:
             if reason.value == UNSUPPORTED_PROTOCOL:
-                self._try_the_other_protocol()
-                self._note(Lost("the broker doesn't know this version of MQTT; trying the other"))
+                self._pending.answered = False
+                self._unanswered = UNANSWERED
+                self._note(Lost("the broker knows no MQTT 5; trying MQTT 3.1.1"))
             else:
                 self._note(Lost(f"the broker refused the connection: {reason}"))
             return
+        v5 = self._protocol == MQTTProtocolVersion.MQTTv5
+        self._knows_v5 = self._knows_v5 or v5
+        self._unanswered = 0
         self._pending.connected = Connected(
+            can_refuse=v5,
             receive_maximum=int(getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)),
             packet_bytes=int(getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)),
         )
@@ -365,21 +389,32 @@ def _pending_bytes(sock: Any) -> int:  # noqa: ANN401
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    except OSError as error:
+        raise BrokerError(f"ca_file = {tls.ca_file}: {_file_trouble(error)}") from error
     if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file or None)
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file or None)
+        except OSError as error:
+            pair = f"cert_file = {tls.cert_file} with key_file = {tls.key_file}"
+            raise BrokerError(f"{pair}: {_file_trouble(error)}") from error
     return context
 
 
-def _in_words(error: Exception) -> str:  # noqa: PLR0911  a table of errors
+def _file_trouble(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"not PEM, or the key isn't the certificate's ({error.reason or error})"
+    return f"can't be read: {error.strerror}"
+
+
+def _in_words(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"the broker's certificate was not accepted: {error.verify_message}"
         case ssl.SSLError():
             return f"no TLS connection: {error.reason or error}"
-        case FileNotFoundError():
-            return f"a TLS file is missing: {error.filename or error}"
         case socket.gaierror():
             return "the name is not known; is the network there, and the name right?"
         case TimeoutError():

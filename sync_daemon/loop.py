@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from checkin import VERSION, health
 from checkin.clock import Clock, Moment
@@ -34,7 +34,7 @@ PACKET_OVERHEAD_BYTES = 128
 
 HEALTH_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0  # a state takes some queries and files: not ten times a second
-SETTLE_AGAIN_S = 1.0
+DISK_AGAIN_S = 1.0
 PRUNE_EVERY_S = 600.0
 
 
@@ -63,7 +63,9 @@ class SyncLoop:
         state_every_s: float = 60.0,
         keep_confirmed_h: float = 72.0,
         machine: Callable[[], tuple[float | None, bool | None]] = lambda: (None, None),
+        confirm: Literal["central", "broker"] = "central",
     ) -> None:
+        self._needs_refusals = confirm == "broker"
         self._address = address
         self._outbox = outbox
         self._sender = sender
@@ -77,13 +79,14 @@ class SyncLoop:
         self._numbers: dict[int, int] = {}  # the broker's message ids to the Sender's numbers
         self._said: State | None = None
         self._unsettled = Settle(0, {})
-        self._settle_due = 0.0
+        self._disk_due = 0.0
+        self._disk_trouble = ""
+        self._health_trouble = ""
         self._state_due = 0.0
         self._look_due = 0.0
         self._health_due = 0.0
         self._link_said = ""
         self._prune_due = 0.0
-        self._started_tick = clock.moment().tick
         self._settled_tick: float | None = None
         self._lost_tick: float | None = None
         self._why_lost = ""
@@ -94,12 +97,28 @@ class SyncLoop:
         now = self._clock.moment()
         for one in heard:
             self._hear(one, now)
+        was_silent = self._sender.silent
         self._obey(self._sender.actions(now.tick), now)
-        self._settle(now)
-        self._send_pending(now)
-        self._say_state(now)
+        if self._sender.silent and not was_silent:
+            log.warning("the broker answers, the central doesn't")
         self._write_health(now)
-        self._prune(now)
+        if now.tick >= self._disk_due:
+            self._use_disk(now)
+
+    def _use_disk(self, now: Moment) -> None:
+        """Everything that needs the outbox. A disk in trouble is waited for, and said once."""
+        try:
+            self._settle(now)
+            self._send_pending(now)
+            self._say_state(now)
+            self._prune(now)
+        except OutboxError as error:
+            self._disk_due = now.tick + DISK_AGAIN_S
+            if str(error) != self._disk_trouble:
+                self._disk_trouble = str(error)
+                log.warning("%s; trying again", error)
+        else:
+            self._disk_trouble = ""
 
     def stop(self) -> None:
         """Say offline and go. Nothing has to be saved: what counts is in the outbox."""
@@ -107,6 +126,13 @@ class SyncLoop:
 
     def _hear(self, heard: Heard, now: Moment) -> None:
         match heard:
+            case Connected(_, _, can_refuse) if not can_refuse and self._needs_refusals:
+                self._lost(
+                    "this broker speaks MQTT 3.1.1, in which it acknowledges what it throws away: "
+                    'with confirm = "broker" nothing is sent to it. Use confirm = "central", or a '
+                    "broker that knows MQTT 5",
+                    now,
+                )
             case Connected(receive_maximum, packet_bytes):
                 room = packet_bytes - len(self._address.checkins) - PACKET_OVERHEAD_BYTES
                 self._sender.connected(receive_maximum, now.tick, message_bytes=room)
@@ -117,10 +143,12 @@ class SyncLoop:
                 self._lost(reason, now)
             case Acknowledged(mid):
                 number = self._numbers.pop(mid, 0)
-                self._obey(self._sender.acknowledged(number), now)
+                self._obey(self._sender.acknowledged(number, now.tick), now)
             case TurnedDown(mid, reason, too_large):
-                self._numbers.pop(mid, None)
-                self._obey(self._sender.turned_down(reason, now.tick, too_large=too_large), now)
+                here = self._address
+                topic = here.checkins if self._numbers.pop(mid, 0) else here.state
+                why = f"it refuses a message ({reason}): let this kiosk write {topic}"
+                self._obey(self._sender.turned_down(why, now.tick, too_large=too_large), now)
             case Received(message):
                 self._hear_receipt(message, now)
 
@@ -183,21 +211,16 @@ class SyncLoop:
         A disk that is full today is not an end: what couldn't be written is tried again, and if
         the process dies before, it is only sent again.
         """
-        if not self._unsettled.through or now.tick < self._settle_due:
+        if not self._unsettled.through:
             return
-        try:
-            self._outbox.settle(self._unsettled.through, self._unsettled.refused)
-        except OutboxError as error:
-            log.warning("%s; trying again", error)
-            self._settle_due = now.tick + SETTLE_AGAIN_S
-            return
+        at = now.at if now.synced else None
+        self._outbox.settle(self._unsettled.through, self._unsettled.refused, at)
         log.debug("confirmed through %d", self._unsettled.through)
         self._unsettled = Settle(0, {})
         self._settled_tick = now.tick
 
     def _send_pending(self, now: Moment) -> None:
         """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
-        silent = self._sender.silent
         while (wanted := self._sender.wanted(now.tick)) is not None:
             rows = self._outbox.pending(wanted.after, wanted.limit, wanted.through)
             spoilt = {row.seq: "damaged on disk" for row in rows if not row.intact}
@@ -209,8 +232,6 @@ class SyncLoop:
             if not actions:
                 break
             self._obey(actions, now)
-        if self._sender.silent and not silent:
-            log.warning("the broker answers, the central doesn't")
 
     def _say_state(self, now: Moment) -> None:
         """Publish the state when it changed in a way that somebody waits for, and now and then."""
@@ -266,23 +287,24 @@ class SyncLoop:
             boot=now.boot,
             tick=now.tick,
             broker=link,
-            started_tick=self._started_tick,
             last_settled_tick=self._settled_tick,
         )
         try:
             health.write(self._sync_health, mine)
         except OSError as error:
-            log.warning("the health file could not be written: %s", error)
+            if str(error) != self._health_trouble:
+                self._health_trouble = str(error)
+                log.warning("the health file could not be written: %s", error)
 
     def _prune(self, now: Moment) -> None:
-        # A clock that was never set says nothing about how old a check-in is.
-        if not now.synced or now.tick < self._prune_due:
+        if now.tick < self._prune_due:
             return
-        try:
-            if self._outbox.prune(now.at - self._keep) == 0:
-                self._prune_due = now.tick + PRUNE_EVERY_S
-        except OutboxError as error:
-            log.warning("%s", error)
+        # Confirmed check-ins are kept for a central that needs them again, but not at the cost of
+        # those that nobody has yet. A clock that was never set says nothing of how old they are.
+        tight = self._outbox.room() != "plenty"
+        kept_from = now.at - self._keep if now.synced else None
+        pruned = self._outbox.prune(None if tight else kept_from) if tight or kept_from else 0
+        if pruned == 0:
             self._prune_due = now.tick + PRUNE_EVERY_S
 
     def _log_lost(self, reason: str, now: Moment) -> None:
@@ -307,6 +329,10 @@ def _changed(said: State | None, state: State) -> bool:
     """Whether something changed that is worth a message of its own."""
     if said is None or said.outbox is None or state.outbox is None:
         return True
-    before = (said.faults, said.clock_synced, said.camera, said.outbox.gone, said.undervoltage)
-    after = (state.faults, state.clock_synced, state.camera, state.outbox.gone, state.undervoltage)
-    return before != after
+    return _worth_saying(said, said.outbox) != _worth_saying(state, state.outbox)
+
+
+def _worth_saying(state: State, outbox: OutboxState) -> tuple[object, ...]:
+    """`set_aside` is among it: the central names more refusals once it knows that these came."""
+    machine = (state.faults, state.clock_synced, state.camera, state.undervoltage)
+    return (*machine, outbox.gone, outbox.set_aside)

@@ -32,6 +32,9 @@ END = 2**62
 # each costs 16 bytes, and what is forgotten is only sent again.
 MOST_BEYOND = 4096
 
+# Refusals that a ledger keeps until the kiosk knows of them.
+MOST_UNTOLD = 4096
+
 Pair = tuple[int, int]
 
 
@@ -138,6 +141,7 @@ class Sender:
         self._deadline = 0.0  # of the wait, or of the connecting
         self._resume_at = 0.0
         self._progress_tick = 0.0
+        self._acknowledged_tick = 0.0
 
     @property
     def confirmed(self) -> int:
@@ -188,11 +192,14 @@ class Sender:
         """Which rows `offer` would take now."""
         # One message at a time after a silence: it is a question, and copies pile up at the broker.
         window = 1 if self._silences else self._window
-        if self.link is not Link.ONLINE or tick < self._resume_at or len(self._in_flight) >= window:
+        if self.link is not Link.ONLINE or tick < self._resume_at:
             return None
-        if self._again:
+        if self._again and sum(not batch.acknowledged for batch in self._in_flight) < window:
+            # Before all else, and past a window that waits for just this gap to be filled.
             first, last = self._again[0]
             return Wanted(first - 1, last, self._terms.batch_rows)
+        if len(self._in_flight) >= window:
+            return None
         return Wanted(self._sent, END, self._terms.batch_rows)
 
     def offer(self, wanted: Wanted, rows: Sequence[tuple[int, bytes]], tick: float) -> list[Action]:
@@ -215,9 +222,11 @@ class Sender:
         body = b"[" + b",".join(body for _, body in taken) + b"]"
         return [Publish(self._number, first, through, len(taken), body)]
 
-    def acknowledged(self, number: int) -> list[Action]:
-        """The broker has message `number`. Numbers that aren't in flight are ignored."""
-        self._failures = 0
+    def acknowledged(self, number: int, tick: float) -> list[Action]:
+        """The broker has message `number`; 0 is one that holds no check-ins."""
+        self._acknowledged_tick = tick
+        if number or not self._in_flight:
+            self._failures = 0
         for batch in self._in_flight:
             if batch.number == number:
                 batch.acknowledged = True
@@ -246,7 +255,7 @@ class Sender:
         if receipt.outbox != self.outbox:
             return []
         self._failures = self._silences = 0
-        self._progress_tick = tick
+        self._progress_tick = self._resume_at = tick
         self._ask_again(receipt.again)
         if self._terms.confirm == "broker":
             return []
@@ -300,7 +309,10 @@ class Sender:
 
     def _overdue(self, tick: float) -> list[Action]:
         waiting = [batch for batch in self._in_flight if not batch.acknowledged]
-        if waiting and tick - waiting[0].sent_tick >= self._terms.answer_s:
+        # A slow link is no dead one: what counts is how long nothing at all was acknowledged.
+        since = max(waiting[0].sent_tick, self._acknowledged_tick) if waiting else tick
+        if tick - since >= self._terms.answer_s:
+            self._batch_bytes = max(1024, self._batch_bytes // 2)
             self.lost(tick)
             return [Disconnect(f"the broker acknowledged nothing in {self._terms.answer_s:g} s")]
         silent = not waiting and tick - self._progress_tick >= self._terms.answer_s
@@ -356,11 +368,30 @@ class Ledger:
         del self.beyond[MOST_BEYOND:]
 
     def refuse(self, seq: int, reason: str) -> None:
-        """`seq` will never be taken; it counts as here, and doesn't hold up those behind it."""
+        """`seq` will never be taken; it counts as here, and doesn't hold up those behind it.
+
+        With `MOST_UNTOLD` refusals that the kiosk doesn't know of yet, another is left a gap: it
+        comes again when there is room.
+        """
+        if len(self.refused) >= MOST_UNTOLD and seq not in self.refused:
+            return
         self.add(seq, seq)
         self.refused[seq] = reason
-        while len(self.refused) > MOST_REFUSED:
-            del self.refused[min(self.refused)]
+
+    def told(self) -> tuple[int, list[tuple[int, str]]]:
+        """How far the kiosk may be confirmed, and the refusals it must hear of with that.
+
+        A receipt has room for so many; what it doesn't name it doesn't confirm, or the kiosk would
+        take a refused row for one that is kept.
+        """
+        untold = sorted(item for item in self.refused.items() if item[0] > self.known)
+        named, rest = untold[:MOST_REFUSED], untold[MOST_REFUSED:]
+        return min(self.through, rest[0][0] - 1) if rest else self.through, named
+
+    def knows(self, confirmed: int) -> None:
+        """The kiosk says that it was confirmed up to `confirmed`."""
+        self.known = max(self.known, confirmed)
+        self.refused = {seq: why for seq, why in self.refused.items() if seq > self.known}
 
     def gaps(self) -> list[Pair]:
         """What is missing below something that is there or was there; the first few."""
@@ -453,7 +484,7 @@ class Receiver:
         if state.outbox is None:
             return []
         ledger = self._ledger(address, state.outbox.id)
-        ledger.known = max(ledger.known, state.outbox.confirmed)
+        ledger.knows(state.outbox.confirmed)
         missing = [
             (max(first, a), min(last, b))
             for first, last in ledger.gaps()
@@ -472,8 +503,9 @@ class Receiver:
 
     def _receipt(self, address: Address, outbox: str) -> Receipt:
         ledger = self.ledgers[address, outbox]
-        refused = [Refusal(seq, reason) for seq, reason in sorted(ledger.refused.items())]
-        return Receipt(outbox, ledger.through, refused=refused, again=ledger.gaps())
+        through, refused = ledger.told()
+        named = [Refusal(seq, reason) for seq, reason in refused]
+        return Receipt(outbox, through, refused=named, again=ledger.gaps())
 
     def _ledger(self, address: Address, outbox: str) -> Ledger:
         self._due[address, outbox] = None

@@ -33,9 +33,9 @@ BREAKAGES = [
     Breakage(
         "green before disk",
         "kiosk/loop.py",
-        "        done: list[Verdict] = []\n",
-        "        done: list[Verdict] = []\n"
-        "        self._panel.play(feedback.pattern_for(verdicts) or feedback.REPEATED)\n",
+        "            verdict = self._station.judge(payload, tick=now.tick)\n",
+        "            verdict = self._station.judge(payload, tick=now.tick)\n"
+        "            self._panel.play(feedback.pattern_for([verdict]) or feedback.REPEATED)\n",
         DAYS + "test_a_full_disk_is_a_red_fault_and_the_visit_counts_once_it_has_room",
     ),
     Breakage(
@@ -134,9 +134,10 @@ BREAKAGES = [
     Breakage(
         "pruning takes what isn't confirmed",
         "checkin/outbox.py",
-        "(select confirmed from state) and at < ?",
-        "(select max(seq) from checkins) and at < ?",
-        "tests/contract/test_outbox.py::test_pruning_takes_only_what_is_confirmed_and_old",
+        "                through = self._confirmed()\n",
+        "                through = self._last_seq()\n",
+        "tests/contract/test_outbox.py"
+        "::test_what_was_confirmed_under_an_unknown_clock_goes_only_when_room_is_needed",
     ),
     Breakage(
         "personal fields are written unsealed",

@@ -20,8 +20,7 @@ class RotatingDecoder:
     """`first` looks at every frame; where it finds nothing, `others` take turns.
 
     Every `every`-th unread frame goes to one of them, since the second engine costs ten times as
-    much as the first (22.8 ms against 2 a frame) and 99 of 100 frames show no code at all. A code
-    held for half a second is seen by each.
+    much as the first (22.8 ms against 2 a frame) and 99 of 100 frames show no code at all.
     """
 
     def __init__(self, first: Engine, others: Sequence[Engine], every: int) -> None:
@@ -31,8 +30,10 @@ class RotatingDecoder:
         self._unread = 0
 
     def read(self, grey: "Grey") -> Sequence[Code]:
-        """The codes in one live frame."""
-        _check(grey)
+        """The codes in one live frame; one too small for any code has none."""
+        _check_kind(grey)
+        if min(grey.shape) < SMALLEST_SIDE_PX:
+            return []
         found = self._first.read(grey)
         if found or not self._others or not self._every:
             return found
@@ -43,7 +44,10 @@ class RotatingDecoder:
 
     def read_still(self, grey: "Grey") -> Sequence[Code]:
         """The codes in a still image: every engine has its turn, until one finds something."""
-        _check(grey)
+        _check_kind(grey)
+        if min(grey.shape) < SMALLEST_SIDE_PX:
+            height, width = grey.shape
+            raise DecoderError(f"{width} × {height} pixels are too few for a QR code")
         for engine in (self._first, *self._others):
             found = engine.read(grey)
             if found:
@@ -51,9 +55,6 @@ class RotatingDecoder:
         return []
 
 
-def _check(grey: "Grey") -> None:
+def _check_kind(grey: "Grey") -> None:
     if grey.ndim != 2 or grey.dtype.name != "uint8":  # noqa: PLR2004  rows and columns
         raise DecoderError(f"expected a grey image of bytes, got {grey.dtype} {grey.shape}")
-    if min(grey.shape) < SMALLEST_SIDE_PX:
-        height, width = grey.shape
-        raise DecoderError(f"{width} × {height} pixels are too few for a QR code")

@@ -7,7 +7,7 @@ holds the table to that.
 
 from collections.abc import Sequence
 
-from kiosk.logic.station import Accepted, Refused, Repeated, Stranger, Verdict
+from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Verdict
 from kiosk.ports import DARK, Level, Pattern, Step
 
 # Tones of a passive buzzer; an active one has its own. High says yes, low says no: 2,730 Hz is
@@ -75,7 +75,7 @@ def pattern_for(verdicts: Sequence[Verdict]) -> Pattern | None:
     accepted = [_accepted(verdict) for verdict in verdicts if isinstance(verdict, Accepted)]
     if accepted:
         return _one_after_the_other(accepted[:MOST_AT_ONCE])
-    for kind, pattern in ((Refused, REFUSED), (Repeated, REPEATED), (Stranger, FOREIGN)):
+    for kind, pattern in ((Refused, REFUSED), (Repeated, REPEATED), (ForeignCode, FOREIGN)):
         if any(isinstance(one, kind) and not one.held for one in verdicts):
             return pattern
     return None

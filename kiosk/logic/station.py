@@ -16,9 +16,10 @@ TAG_BYTES = 16
 # A large hospital has 20,000 people a day through all its doors; one entry costs 200 bytes.
 MOST_VISITORS = 20_000
 
-# Strangers' codes in one place: a poster, a menu, a row of cups. They need no long memory.
-MOST_STRANGERS = 256
-STRANGER_HOLD_OFF_S = 5.0
+# Foreign codes in one place: a poster, a menu, a row of cups. Told once, and again only after so
+# long out of sight: a poster that is read now and then in bad light must not beep for ever.
+MOST_FOREIGN = 256
+FOREIGN_HOLD_OFF_S = 5.0
 
 # While a kiosk restarts it is blind, and blind seconds are not seconds out of sight. A longer
 # blindness says nothing of who stayed: whoever shows a code then, comes anew.
@@ -53,15 +54,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class ForeignCode:
     """A code that is no credential."""
 
-    foreign: Foreign
+    reason: str
     tag: bytes
     held: bool
 
 
-Verdict = Accepted | Repeated | Refused | Stranger
+Verdict = Accepted | Repeated | Refused | ForeignCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Station:
         self._rules = rules
         self._key = key
         self._visitors = HoldOff(rules.hold_off_s, MOST_VISITORS)
-        self._strangers = HoldOff(STRANGER_HOLD_OFF_S, MOST_STRANGERS)
+        self._turned_away = HoldOff(FOREIGN_HOLD_OFF_S, MOST_FOREIGN)
         self._directions: OrderedDict[bytes, Direction] = OrderedDict()
 
     def judge(self, payload: bytes, *, tick: float) -> Verdict:
@@ -89,10 +90,10 @@ class Station:
         found = credentials.read(payload, self._rules.visitor_prefix)
         if isinstance(found, Foreign):
             tag = self._tag(payload)
-            return Stranger(found, tag, held=self._is_held(tag, tick))
+            return ForeignCode(found.reason, tag, held=self._was_told(tag, tick))
         tag = self._tag(f"{found.kind}:{found.identity}".encode())
         if found.kind not in self._rules.accept:
-            return Refused("kind-not-taken-here", tag, held=self._is_held(tag, tick))
+            return Refused("kind-not-taken-here", tag, held=self._was_told(tag, tick))
         sight = self._visitors.look(tag, tick)
         if sight is Sight.NEW:
             return Accepted(found, tag, *self._direction(tag))
@@ -116,20 +117,22 @@ class Station:
         visits: Iterable[tuple[bytes, float, str]],
         sightings: Iterable[tuple[bytes, float]],
         *,
-        blind_since: float,
+        noted: float,
         tick: float,
     ) -> None:
         """Take over from an earlier process of the same boot.
 
-        `visits` are its check-ins (tag, tick, direction), oldest first; `sightings` who it saw
-        last. Both end at `blind_since` at the latest.
+        `visits` are its check-ins (tag, tick, direction), oldest first. `sightings` are those who
+        were within the hold-off when it noted them last, at `noted`; whoever checked in after
+        that is too.
         """
-        last_seen: dict[bytes, float] = {}
+        last_seen = dict(sightings)
+        blind_since = noted
         for tag, at, direction in visits:
-            last_seen[tag] = at
             self._remember_direction(tag, "out" if direction == "out" else "in")
-        for tag, at in sightings:
-            last_seen[tag] = max(at, last_seen.get(tag, at))
+            if at >= noted:
+                last_seen[tag] = at
+                blind_since = max(blind_since, at)
         blind_s = max(0.0, tick - blind_since)
         shift = blind_s if blind_s <= LONGEST_BLINDNESS_S else 0.0
         self._visitors.restore((tag, at + shift) for tag, at in last_seen.items())
@@ -149,11 +152,11 @@ class Station:
         if len(self._directions) > MOST_VISITORS:
             self._directions.popitem(last=False)
 
-    def _is_held(self, tag: bytes, tick: float) -> bool:
-        """Whether what gives no check-in is still the same showing of it."""
-        sight = self._strangers.look(tag, tick)
-        self._strangers.remember(tag, tick)
-        return sight is Sight.HELD
+    def _was_told(self, tag: bytes, tick: float) -> bool:
+        """Whether who shows what gives no check-in has been told so lately."""
+        sight = self._turned_away.look(tag, tick)
+        self._turned_away.remember(tag, tick)
+        return sight is not Sight.NEW
 
     def _tag(self, identity: bytes) -> bytes:
         return blake2b(identity, key=self._key, digest_size=TAG_BYTES).digest()

@@ -67,10 +67,10 @@ def hear(broker, wanted, patience_s=PATIENCE_S):
 def connected(port, client_id, **more):
     """A connected broker; one that only knows MQTT 3.1.1 needs a second try."""
     broker = Broker(options(port, client_id, **more))
-    for _ in range(2):
+    for _ in range(4):
         broker.connect()
         try:
-            heard = hear(broker, Connected | Lost, patience_s=3)
+            heard = hear(broker, Connected | Lost, patience_s=1.5)
         except AssertionError:
             continue
         if isinstance(heard, Connected):
@@ -149,8 +149,12 @@ def test_a_cut_connection_is_noticed_and_a_new_one_stands(port):
     assert isinstance(hear(broker, Lost), Lost)
     assert broker.wait(0.01) == []
     link.restore()
-    broker.connect()
-    hear(broker, Connected)
+    for _ in range(3):  # one that knows only 3.1.1 is asked in 5 first, each time
+        broker.connect()
+        if isinstance(hear(broker, Connected | Lost), Connected):
+            break
+    else:
+        pytest.fail("no connection any more")
     link.close()
     broker.close()
 
@@ -230,6 +234,38 @@ def test_a_session_keeps_what_came_while_we_were_away_until_it_is_acknowledged(t
     broker.stop()
 
 
+def test_a_broker_that_speaks_5_is_never_asked_in_3_however_often_it_is_cut_off(tmp_path):
+    """In 3.1.1 it would acknowledge what it throws away."""
+    (tmp_path / "acl").write_text("topic write allowed\n")
+    readable_by_mosquitto(tmp_path)
+    broker = mosquitto(tmp_path, f"allow_anonymous true\nacl_file {tmp_path / 'acl'}")
+    link = Link(broker.port)
+    client = connected(link.port, "x")
+    for _ in range(4):
+        link.cut()
+        hear(client, Lost)
+        link.restore()
+        client.connect()  # ... and cut in mid-connect
+        link.cut()
+        hear(client, Lost)
+        link.restore()
+        client.connect()
+        assert hear(client, Connected).can_refuse
+    client.publish(Message("forbidden", b"x"))
+    assert isinstance(hear(client, TurnedDown | Acknowledged), TurnedDown)
+    link.close()
+    client.close()
+    broker.stop()
+
+
+def test_our_own_goodbye_is_no_news(tmp_path):
+    broker = mosquitto(tmp_path)
+    client = connected(broker.port, "x")
+    client.close(with_will=True)
+    assert client.wait(0.05) == []
+    broker.stop()
+
+
 # ── TLS
 
 
@@ -285,7 +321,9 @@ def test_without_a_certificate_of_its_own_a_kiosk_is_not_taken(tls_port, certifi
 
 def test_a_missing_file_is_named(tls_port, certificates):
     tls = Tls(f"{certificates}/ca.pem", "/nowhere/kiosk.pem", "/nowhere/kiosk.key")
-    with pytest.raises(BrokerError, match="TLS file is missing"):
+    with pytest.raises(
+        BrokerError, match="cert_file = /nowhere/kiosk.pem.*can't be read: No such file"
+    ):
         Broker(options(tls_port, "x", tls=tls)).connect()
 
 

@@ -173,13 +173,20 @@ def test_zero_never_asks_the_others_but_a_still_image_does():
     [
         np.zeros((100, 100, 3), dtype=np.uint8),
         np.zeros((100, 100), dtype=np.float32),
-        np.zeros((0, 0), dtype=np.uint8),
-        np.zeros((5, 500), dtype=np.uint8),
     ],
 )
 def test_what_is_no_grey_image_is_said(grey):
     with pytest.raises(DecoderError):
         RotatingDecoder(zxing.local(), [], every=0).read(grey)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (5, 500), (16, 16)])
+def test_an_image_too_small_for_a_code_has_none_and_a_still_one_is_said(shape):
+    decoder = RotatingDecoder(zxing.local(), [], every=0)
+    grey = np.zeros(shape, dtype=np.uint8)
+    assert decoder.read(grey) == []
+    with pytest.raises(DecoderError, match="too few for a QR code"):
+        decoder.read_still(grey)
 
 
 # ── vaora-kiosk decode

@@ -8,7 +8,7 @@ import pytest
 
 from checkin import event, health
 from checkin.health import KioskHealth
-from checkin.outbox import Outbox, OutboxError
+from checkin.outbox import Outbox, OutboxError, OutboxLostError
 from kiosk.devices.simulated_panel import RecordingPanel
 from kiosk.logic.station import Rules, Station
 from kiosk.loop import MOST_CODES, MOST_RESTARTS, KioskLoop
@@ -116,6 +116,68 @@ def test_two_visitors_in_one_frame_are_two_rows_and_both_are_told(door):
 def test_one_code_that_is_found_twice_in_a_frame_is_one(door):
     door.show(ANNA, ANNA)
     assert len(events(door)) == 1
+
+
+def test_two_codes_of_one_visitor_in_a_frame_are_one_visit(door):
+    door.show(ANNA, ANNA + b"\n", CARD.encode(), (CARD + "||||").encode(), (CARD + "$").encode())
+    assert len(events(door)) == 2
+    assert played(door) == ["accepted-in+accepted-in"]
+
+
+def test_a_poster_seen_a_moment_later_does_not_cut_off_a_green(door):
+    door.show(ANNA)
+    door.show(ANNA, MENU, frames=10)
+    assert played(door) == ["accepted-in"]
+    assert door.panel.level().green
+    door.show(frames=60)
+    assert played(door) == ["accepted-in", "foreign"]
+
+
+def test_the_next_visitor_need_not_wait_for_the_last_ones_green(door):
+    door.show(ANNA)
+    door.show(BINH)
+    assert played(door) == ["accepted-in", "accepted-in"]
+
+
+def test_who_was_recorded_is_told_so_though_the_next_one_was_not(door, monkeypatch):
+    real, tries = door.outbox.append, []
+
+    def append(entry, encode):
+        tries.append(entry.id)
+        if len(tries) == 2:
+            raise OutboxError("disk full")
+        return real(entry, encode)
+
+    monkeypatch.setattr(door.outbox, "append", append)
+    door.show(ANNA, BINH, frames=15)
+    assert played(door) == ["accepted-in"]
+    door.show(ANNA, BINH, frames=60)
+    assert played(door)[-1] == "accepted-in"
+    assert len(events(door)) == 2
+
+
+def test_a_disk_that_takes_nothing_stays_a_fault_until_it_does(door, monkeypatch):
+    def bad(*_given):
+        raise OutboxError("attempt to write a readonly database")
+
+    monkeypatch.setattr(door.outbox, "append", bad)
+    monkeypatch.setattr(door.outbox, "try_writing", bad)
+    door.show(ANNA)
+    door.show(frames=900)
+    assert resting(door) == "out-of-order"
+    monkeypatch.undo()
+    door.show(frames=300)
+    assert resting(door) == "ready"
+
+
+def test_an_outbox_that_is_deleted_under_it_ends_the_process(door):
+    door.show()
+    door.outbox.path.unlink()
+    with pytest.raises(OutboxLostError):
+        door.show(ANNA)
+    assert "accepted-in" not in played(door)
+    with pytest.raises(OutboxLostError):
+        door.show(frames=300)
 
 
 def test_a_wall_of_codes_is_bounded(door):

@@ -49,6 +49,20 @@ def test_nobody_else_may_read_the_key(tmp_path, clock):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_who_is_there_is_noted_anew_though_nothing_changed(tmp_path, clock):
+    """The time of the last note is where blindness begins."""
+    file = tmp_path / "sightings.bin"
+    memory = Memory(file, clock.moment())
+    memory.save([(b"a" * 16, 99.0)], clock.moment())
+    clock.pass_(5)
+    memory.save([(b"a" * 16, 99.0)], clock.moment())
+    assert Memory(file, clock.moment()).begin.tick == clock.tick
+    clock.pass_(5)
+    memory.save([], clock.moment())
+    noted = Memory(file, clock.moment()).begin
+    assert (noted.tick, noted.sightings) == (clock.tick, [])
+
+
 def test_an_empty_door_writes_nothing(tmp_path, clock):
     file = tmp_path / "sightings.bin"
     memory = Memory(file, clock.moment())

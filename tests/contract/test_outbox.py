@@ -6,11 +6,12 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from checkin import event, outbox
-from checkin.outbox import Outbox, OutboxError, Summary, Visit
+from checkin.outbox import Outbox, OutboxError, OutboxLostError, Summary, Visit
 from tests.made_up import BOOT, NOON, append, body, entry
 
 
@@ -79,28 +80,50 @@ def test_refused_rows_are_set_aside_kept_and_not_sent_again(box):
     box.settle(3, {2: "no such kiosk"})
     assert box.set_aside() == {2: "no such kiosk"}
     assert seqs(box.pending(0, 9)) == [1, 3]
-    box.prune(NOON + timedelta(days=9))
+    box.prune(None)
     assert box.summary().set_aside == 1
     with sqlite3.connect(box.path) as db:
         assert db.execute("select seq from checkins").fetchall() == [(2,)]
 
 
-def test_pruning_takes_only_what_is_confirmed_and_old(box):
+LATER = NOON + timedelta(hours=1)
+MUCH_LATER = NOON + timedelta(hours=9)
+
+
+def test_pruning_takes_only_what_is_confirmed_and_was_so_for_long(box):
     for n in range(4):
         append(box, n)
-    box.settle(3)
-    assert box.prune(NOON + timedelta(seconds=2)) == 2
+    box.settle(2, at=NOON)
+    box.settle(3, at=LATER)
+    assert box.prune(NOON) == 0
+    assert box.prune(LATER) == 2
     assert seqs(box.pending(0, 9)) == [3, 4]
-    assert box.prune(NOON + timedelta(seconds=2)) == 0
-    assert box.prune(NOON + timedelta(days=1)) == 1
+    assert box.prune(LATER) == 0
+    assert box.prune(MUCH_LATER) == 1
     assert seqs(box.pending(0, 9)) == [4]
+
+
+def test_pruning_does_not_go_by_when_a_check_in_was_made(box):
+    """A Pi without a clock chip stamped it days ago; it was confirmed a minute ago."""
+    append(box, 0, at=NOON - timedelta(days=9))
+    box.settle(1, at=NOON)
+    assert box.prune(NOON - timedelta(hours=72)) == 0
+
+
+def test_what_was_confirmed_under_an_unknown_clock_goes_only_when_room_is_needed(box):
+    append(box, 0)
+    append(box, 1)
+    box.settle(1)
+    assert box.prune(MUCH_LATER) == 0
+    assert box.prune(None) == 1
+    assert seqs(box.pending(0, 9)) == [2]
 
 
 def test_a_count_is_never_used_twice_even_after_pruning_everything(box):
     for n in range(3):
         append(box, n)
     box.settle(3)
-    box.prune(NOON + timedelta(days=1))
+    assert box.prune(None) == 3
     assert append(box, 9) == 4
 
 
@@ -109,7 +132,7 @@ def test_pruning_is_done_in_pieces(box, monkeypatch):
     for n in range(5):
         append(box, n)
     box.settle(5)
-    assert [box.prune(NOON + timedelta(days=1)) for _ in range(4)] == [2, 2, 1, 0]
+    assert [box.prune(None) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_a_failed_check_in_leaves_nothing_and_the_next_takes_its_count(box):
@@ -154,6 +177,7 @@ def test_a_disk_without_room_refuses(tmp_path):
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
+from types import SimpleNamespace
 from checkin.outbox import Outbox, OutboxError
 from tests.made_up import append
 box = Outbox(Path(sys.argv[1]))
@@ -185,7 +209,57 @@ def test_a_disk_that_fills_up_in_mid_write_loses_nothing_that_was_said(tmp_path)
     box.close()
 
 
+def test_room_that_pruning_made_inside_the_file_is_room(tmp_path, monkeypatch):
+    box = Outbox(tmp_path / "outbox.db", min_free_bytes=500_000)
+    for n in range(2000):
+        append(box, n)
+    disk = SimpleNamespace(f_bavail=0, f_frsize=4096)
+    monkeypatch.setattr(outbox.os, "statvfs", lambda _path: disk)
+    with pytest.raises(OutboxError, match="make room"):
+        append(box, 2000)
+    box.settle(2000)
+    while box.prune(None):
+        pass
+    append(box, 2000)
+    box.close()
+
+
+def test_a_file_that_was_deleted_under_the_kiosk_takes_no_more(box):
+    append(box, 0)
+    box.path.unlink()
+    with pytest.raises(OutboxLostError, match="moved or deleted"):
+        append(box, 1)
+
+
+def test_writing_can_be_tried(box):
+    box.try_writing()
+    assert box.summary().confirmed == 0
+    box._db.execute("pragma query_only = on")
+    with pytest.raises(OutboxError, match="can't be written"):
+        box.try_writing()
+
+
+def test_a_bad_page_deep_in_a_large_file_is_found_when_looked_for(tmp_path, monkeypatch):
+    path = tmp_path / "outbox.db"
+    box = Outbox(path)
+    for n in range(400):
+        append(box, n)
+    box.close()
+    monkeypatch.setattr(outbox, "CHECKED_AT_START_BYTES", 1000)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - 9 * 4096)
+        file.write(os.urandom(8 * 4096))
+    assert outbox.set_aside_if_damaged(path) is None
+    again = Outbox(path)
+    with pytest.raises(OutboxLostError):
+        again.pending(0, 1000)
+    again.close()
+    assert outbox.set_aside_if_damaged(path, thorough=True) is not None
+    assert not path.exists()
+
+
 def test_visits_of_this_boot_are_remembered_oldest_first(box):
+    append(box, 0)
     append(box, 0, boot="another")
     for n in range(1, 4):
         append(box, n, direction="out")

@@ -130,7 +130,7 @@ def test_many_receipts_of_one_turn_are_one_commit(daemon, monkeypatch):
         daemon.outbox, "settle", lambda *given: settled.append(given) or real(*given)
     )
     daemon.turn(*(daemon.receipt(through) for through in range(1, 6)))
-    assert settled == [(5, {})]
+    assert [given[:2] for given in settled] == [(5, {})]
 
 
 def test_a_refused_row_is_set_aside_and_said(daemon, caplog):
@@ -142,7 +142,7 @@ def test_a_refused_row_is_set_aside_and_said(daemon, caplog):
 
 
 def test_a_disk_that_is_full_is_tried_again_and_nothing_is_sent_twice(daemon, monkeypatch, caplog):
-    def full(_through, _refused):
+    def full(_through, _refused, _at):
         raise OutboxError("disk full")
 
     append(daemon.outbox, 0)
@@ -190,7 +190,10 @@ def test_a_message_that_is_turned_down_drops_the_link_and_stays(daemon, caplog):
     append(daemon.outbox, 0)
     daemon.turn()
     daemon.turn(TurnedDown(len(daemon.wire.published), "Not authorized", False))
-    assert "no broker: Not authorized" in caplog.text
+    assert (
+        "it refuses a message (Not authorized): let this kiosk write vaora/v1/cp/k1/checkins"
+        in caplog.text
+    )
     assert daemon.wire.closes[-1] is True
     assert daemon.outbox.pending_count() == 1
     for _ in range(30):
@@ -201,15 +204,65 @@ def test_a_message_that_is_turned_down_drops_the_link_and_stays(daemon, caplog):
 def test_old_confirmed_check_ins_are_pruned_when_the_clock_is_known(daemon):
     for n in range(3):
         append(daemon.outbox, n)
-    daemon.outbox.settle(2)
+    daemon.outbox.settle(2, at=daemon.clock.at)
     daemon.clock.at = daemon.clock.at.replace(year=2027)
     daemon.clock.synced = False
     daemon.turn(seconds=601)
     daemon.turn()
     assert len(daemon.outbox.pending(0, 9)) == 3
     daemon.clock.synced = True
+    daemon.turn(seconds=601)
     daemon.turn()
     assert [row.seq for row in daemon.outbox.pending(0, 9)] == [3]
+
+
+def test_room_is_made_of_what_is_confirmed_when_it_gets_tight(daemon, monkeypatch):
+    for n in range(2):
+        append(daemon.outbox, n)
+    daemon.outbox.settle(2)
+    monkeypatch.setattr(daemon.outbox, "room", lambda: "near")
+    daemon.turn(seconds=1.1)
+    daemon.turn()
+    assert daemon.states()[-1].faults == ["kiosk-silent", "outbox-near"]
+    daemon.turn(seconds=601)
+    daemon.turn()
+    assert daemon.outbox.pending(0, 9) == []
+
+
+def test_a_disk_that_cannot_be_read_is_said_once_and_waited_for(daemon, monkeypatch, caplog):
+    def bad(*_given):
+        raise OutboxError("outbox.db: can't be read: disk I/O error")
+
+    append(daemon.outbox, 0)
+    monkeypatch.setattr(daemon.outbox, "pending", bad)
+    for _ in range(50):
+        daemon.turn()
+    assert caplog.text.count("disk I/O error") == 1
+    monkeypatch.undo()
+    for _ in range(20):
+        daemon.turn()
+    assert len(daemon.batches()) == 1
+
+
+def test_a_silent_central_is_said_and_its_return_too(daemon, caplog):
+    caplog.set_level("INFO")
+    append(daemon.outbox, 0)
+    daemon.turn()
+    daemon.turn(*(Acknowledged(mid) for mid in range(1, len(daemon.wire.published) + 1)))
+    daemon.turn(seconds=21)
+    daemon.turn()
+    assert caplog.text.count("the broker answers, the central doesn't") == 1
+    daemon.turn(daemon.receipt(1))
+    assert "the central answers again" in caplog.text
+
+
+def test_over_mqtt_3_nothing_is_sent_on_the_brokers_word_alone(daemon, caplog):
+    daemon.loop._needs_refusals = True
+    append(daemon.outbox, 0)
+    before = len(daemon.batches())
+    daemon.turn(Connected(20, 2**20, can_refuse=False))
+    assert len(daemon.batches()) == before
+    assert "acknowledges what it throws away" in caplog.text
 
 
 def test_its_own_health_is_told(daemon):

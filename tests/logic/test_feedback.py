@@ -5,8 +5,8 @@ from itertools import combinations, groupby
 import pytest
 
 from kiosk.logic import feedback
-from kiosk.logic.credentials import Foreign, VisitorCode
-from kiosk.logic.station import Accepted, Refused, Repeated, Stranger
+from kiosk.logic.credentials import VisitorCode
+from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated
 from kiosk.ports import DARK
 
 TAG = b"t" * 16
@@ -79,8 +79,8 @@ def test_the_level_follows_the_steps_and_ends():
     assert pattern.level_at(pattern.seconds) is None
 
 
-def stranger(*, held):
-    return Stranger(Foreign("x"), TAG, held=held)
+def foreign(*, held):
+    return ForeignCode("x", TAG, held=held)
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def stranger(*, held):
         ([Repeated(TAG, held=True)], None),
         ([Refused("x", TAG, held=False)], feedback.REFUSED),
         ([Refused("x", TAG, held=True)], None),
-        ([stranger(held=False)], feedback.FOREIGN),
-        ([stranger(held=True)], None),
-        ([stranger(held=False), IN], feedback.ACCEPTED_IN),
-        ([stranger(held=True), Repeated(TAG, held=False)], feedback.REPEATED),
-        ([stranger(held=False), Refused("x", TAG, held=False)], feedback.REFUSED),
+        ([foreign(held=False)], feedback.FOREIGN),
+        ([foreign(held=True)], None),
+        ([foreign(held=False), IN], feedback.ACCEPTED_IN),
+        ([foreign(held=True), Repeated(TAG, held=False)], feedback.REPEATED),
+        ([foreign(held=False), Refused("x", TAG, held=False)], feedback.REFUSED),
     ],
 )
 def test_a_frame_shows_what_matters_most(verdicts, expected):

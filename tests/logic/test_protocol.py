@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sync_daemon.protocol import (
     END,
+    MOST_UNTOLD,
     Connect,
     Disconnect,
     Ledger,
@@ -116,7 +117,7 @@ def test_an_acknowledgement_makes_the_next_wait_short_again():
         link.lost(tick)
     link.actions(300)
     link.connected(20, 300)
-    link.acknowledged(0)
+    link.acknowledged(0, 0)
     link.lost(301)
     assert link.actions(301.5) == [Connect()]
 
@@ -191,7 +192,7 @@ def test_a_receipt_settles_up_to_what_was_sent():
 def test_an_acknowledgement_alone_settles_nothing():
     link = online()
     (publish,) = send(link, [1, 2])
-    assert link.acknowledged(publish.number) == []
+    assert link.acknowledged(publish.number, 0) == []
     assert link.confirmed == 0
 
 
@@ -256,10 +257,72 @@ def test_a_broker_that_acknowledges_nothing_is_dropped():
     assert link.in_flight == 0
 
 
+def test_a_slow_link_is_no_dead_one():
+    link = online(answer_s=20, batch_rows=1)
+    for number, publish in enumerate(send(link, range(1, 21)), start=1):
+        tick = number * 15
+        assert link.actions(tick) == []
+        link.acknowledged(publish.number, tick)
+    assert link.link is Link.ONLINE
+
+
+def test_a_message_too_long_for_the_link_is_halved_until_it_passes():
+    link, tick, sizes = online(answer_s=20, batch_bytes=8192), 0.0, []
+    for _ in range(4):
+        (publish,) = link.offer(link.wanted(tick), [(s, b"x" * 1000) for s in range(1, 50)], tick)
+        sizes.append(publish.count)
+        assert isinstance(link.actions(tick + 20)[0], Disconnect)
+        tick += 400
+        link.actions(tick)
+        link.connected(20, tick)
+    assert sizes == [8, 4, 2, 1]
+
+
+def test_a_central_that_comes_back_is_sent_to_at_once():
+    link = online(answer_s=20, batch_rows=1, wait_initial_s=1, wait_max_s=300)
+    tick = 0.0
+    for _ in range(12):
+        tick += 400
+        for publish in send(link, [1], tick):
+            link.acknowledged(publish.number, tick)
+        tick += 20
+        link.actions(tick)
+    assert link.silent
+    assert link.wanted(tick + 1) is None
+    link.receipt(Receipt("ob", 1), tick + 1)
+    assert link.wanted(tick + 1) == Wanted(1, END, 1)
+
+
+def test_a_refused_message_makes_the_waits_grow_though_the_state_is_taken():
+    link, tick, waits = sender(wait_initial_s=1, wait_max_s=64), 0.0, []
+    for _ in range(5):
+        assert link.actions(tick) == [Connect()]
+        link.connected(20, tick)
+        send(link, [1], tick)
+        link.acknowledged(0, tick)  # the state
+        link.turned_down("Not authorized", tick)
+        lost = tick
+        while not link.actions(tick):
+            tick += 0.25
+        link.lost(tick)
+        waits.append(tick - lost)
+        tick += 1000
+    assert waits[-1] > waits[0]
+
+
+def test_a_gap_is_filled_though_the_window_waits_for_it():
+    link = online(window=3, batch_rows=1)
+    for publish in send(link, range(1, 10)):
+        link.acknowledged(publish.number, 0)
+    assert link.wanted(0) is None
+    link.receipt(Receipt("ob", 0, again=[(1, 1)]), 1)
+    assert link.wanted(1) == Wanted(0, 1, 1)
+
+
 def test_a_silent_central_is_asked_again_on_the_same_link_one_message_at_a_time():
     link = online(answer_s=20, batch_rows=1, wait_initial_s=4)
     for publish in send(link, [1, 2, 3]):
-        link.acknowledged(publish.number)
+        link.acknowledged(publish.number, 0)
     assert link.actions(20) == []
     assert link.link is Link.ONLINE
     assert link.silent
@@ -303,9 +366,9 @@ def test_a_message_too_large_for_the_broker_is_sent_smaller():
 def test_the_broker_confirms_in_order():
     link = online(confirm="broker", batch_rows=1)
     one, two, three = send(link, [1, 2, 3])
-    assert link.acknowledged(two.number) == []
-    assert link.acknowledged(one.number) == [Settle(2, {})]
-    assert link.acknowledged(three.number) == [Settle(3, {})]
+    assert link.acknowledged(two.number, 0) == []
+    assert link.acknowledged(one.number, 0) == [Settle(2, {})]
+    assert link.acknowledged(three.number, 0) == [Settle(3, {})]
 
 
 def test_a_receipt_confirms_nothing_where_the_broker_does():
@@ -333,7 +396,7 @@ def test_the_same_gap_named_by_every_receipt_is_sent_once():
     (publish,) = link.offer(link.wanted(0), rows(3, 4, 5), 0)
     link.receipt(Receipt("ob", 2, again=[(3, 5)]), 1)
     assert link.wanted(1) == Wanted(10, END, 50)
-    link.acknowledged(publish.number)
+    link.acknowledged(publish.number, 0)
     link.receipt(Receipt("ob", 2, again=[(3, 5)]), 2)
     assert link.wanted(2).after == 2
 
@@ -390,7 +453,7 @@ def test_whatever_is_heard_nothing_is_settled_that_was_not_sent(data):
                 receipt = Receipt("ob", data.draw(st.integers(0, 60)), again=data.draw(ranges))
                 settled = link.receipt(receipt, tick)
             case 2:
-                settled = link.acknowledged(data.draw(st.integers(0, 30)))
+                settled = link.acknowledged(data.draw(st.integers(0, 30)), tick)
             case 3:
                 link.lost(tick)
             case 4:
@@ -429,6 +492,33 @@ def test_what_the_kiosk_says_was_confirmed_once_is_missed():
     assert ledger.gaps() == [(4, 10)]
     ledger.add(6, 7)
     assert ledger.gaps() == [(4, 5), (8, 10)]
+
+
+def test_a_refusal_that_was_not_told_is_not_confirmed():
+    """Five hundred refused at once: none may be taken for one that is kept."""
+    receiver = Receiver()
+    bodies = [body(seq).replace(b'"in"', b'"up"') for seq in range(1, 501)]
+    receiver.kept(receiver.receive(HERE, batch(*bodies)))
+    told, rounds = {}, 0
+    while len(told) < 500:
+        ((_, receipt),) = receiver.receipts()
+        fresh = {refusal.seq for refusal in receipt.refused}
+        assert fresh == set(range(len(told) + 1, receipt.through + 1))
+        told |= {refusal.seq: refusal.reason for refusal in receipt.refused}
+        receiver.state(HERE, state(confirmed=receipt.through))
+        rounds += 1
+        assert rounds < 20
+    ((_, receipt),) = receiver.receipts()
+    assert (receipt.through, receipt.refused) == (500, [])
+
+
+def test_refusals_without_end_are_bounded_and_what_is_left_out_stays_a_gap():
+    ledger = Ledger()
+    for seq in range(1, MOST_UNTOLD + 100):
+        ledger.refuse(seq, "x")
+    ledger.add(MOST_UNTOLD + 100, MOST_UNTOLD + 100)
+    assert ledger.through == MOST_UNTOLD
+    assert ledger.gaps() == [(MOST_UNTOLD + 1, MOST_UNTOLD + 99)]
 
 
 def test_a_refused_row_holds_up_none():

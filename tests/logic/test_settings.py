@@ -31,8 +31,10 @@ def test_what_is_printed_reads_back():
         ("[camera]\nsource = 'replay'", "[camera] path is missing"),
         ("[camera]\nsource = 'webcam'", "such as /dev/video0"),
         ("[door]\ndirection = 'up'", "[door] direction = 'up'"),
-        ("[door]\naccept = ['passport']", "[door] accept"),
-        ("[door]\naccept = []", "[door] accept"),
+        ("[door]\naccept = ['passport']", "[door] accept = ['passport']"),
+        ("[door]\naccept = []", "one of cccd, visitor"),
+        ("[door]\ndirection = 'rein'", "one of in, out, alternate"),
+        ("[outbox]\nkeep_confirmed_h = inf", "[outbox] keep_confirmed_h"),
         ("[kiosk]\nid = 'a/b'", "[kiosk] id = 'a/b'"),
         ("[kiosk]\nid = '+'", "[kiosk] id = '+'"),
         ("[kiosk]\nid = ''", "[kiosk] id = ''"),
@@ -58,6 +60,12 @@ def test_a_mistake_is_said_with_its_place_and_the_cure(text, said):
 def test_a_file_that_is_not_there_says_where_it_is_looked_for(tmp_path):
     with pytest.raises(SettingsError, match="--settings FILE"):
         settings.load(tmp_path / "kiosk.toml")
+
+
+def test_an_editors_byte_order_mark_is_no_mistake(tmp_path):
+    file = tmp_path / "kiosk.toml"
+    file.write_text('seal = "off"', encoding="utf-8-sig")
+    assert settings.load(file).seal == "off"
 
 
 def test_a_folder_a_picture_and_a_giant_are_no_settings(tmp_path):

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from kiosk.logic.station import (
     LONGEST_BLINDNESS_S,
     Accepted,
+    ForeignCode,
     Refused,
     Repeated,
     Rules,
     Station,
-    Stranger,
 )
 from tests.made_up import CARD, KEY
 
@@ -96,7 +96,7 @@ def test_a_direction_turns_only_with_a_recorded_check_in():
 def test_a_strangers_code_is_told_once_while_it_is_there():
     door = station()
     seen = [door.judge(MENU, tick=tick / 30) for tick in range(60)]
-    assert isinstance(seen[0], Stranger)
+    assert isinstance(seen[0], ForeignCode)
     assert [verdict.held for verdict in seen] == [False] + [True] * 59
     assert not door.judge(MENU, tick=30).held
 
@@ -124,9 +124,9 @@ def test_a_tag_says_nothing_without_the_key():
     assert b"ANNA" not in mine.tag
 
 
-def restarted(before, *, sightings, visits, blind_since, tick, **rules):
+def restarted(before, *, sightings, visits, noted, tick, **rules):
     after = station(**rules)
-    after.restore(visits, sightings, blind_since=blind_since, tick=tick)
+    after.restore(visits, sightings, noted=noted, tick=tick)
     return after
 
 
@@ -139,7 +139,7 @@ def test_a_visit_goes_on_across_a_restart():
         before,
         sightings=before.sightings(19),
         visits=[(first.tag, 0.0, "in")],
-        blind_since=19,
+        noted=19,
         tick=27,  # longer than the hold-off: blind seconds are not seconds out of sight
         hold_off_s=5,
     )
@@ -148,10 +148,28 @@ def test_a_visit_goes_on_across_a_restart():
 
 def test_a_check_in_that_outran_the_last_note_of_who_was_there_is_remembered_too():
     first = accept(station(), ANNA, 100)
-    after = restarted(
-        None, sightings=[], visits=[(first.tag, 100.0, "in")], blind_since=100, tick=102
-    )
+    after = restarted(None, sightings=[], visits=[(first.tag, 100.0, "in")], noted=100, tick=102)
     assert isinstance(after.judge(ANNA, tick=103), Repeated)
+
+
+def test_a_visit_that_had_ended_is_not_begun_again_by_a_restart():
+    """Blind seconds belong to those who were there, not to who had left long before."""
+    first = accept(station(hold_off_s=10), ANNA, 100)
+    after = restarted(
+        None,
+        sightings=[],  # the hold-off was over, and so noted
+        visits=[(first.tag, 100.0, "in")],
+        noted=111,
+        tick=127,
+        hold_off_s=10,
+    )
+    assert isinstance(after.judge(ANNA, tick=127), Accepted)
+
+
+def test_a_poster_that_is_read_now_and_then_is_told_once():
+    door = station()
+    seen = [door.judge(MENU, tick=tick) for tick in range(60)]
+    assert [verdict.held for verdict in seen] == [False] + [True] * 59
 
 
 def test_after_a_long_blindness_whoever_comes_comes_anew():
@@ -160,7 +178,7 @@ def test_after_a_long_blindness_whoever_comes_comes_anew():
         None,
         sightings=[(first.tag, 10.0)],
         visits=[(first.tag, 0.0, "in")],
-        blind_since=10,
+        noted=10,
         tick=10 + LONGEST_BLINDNESS_S + 1,
     )
     assert isinstance(after.judge(ANNA, tick=60), Accepted)
@@ -173,7 +191,7 @@ def test_alternating_goes_on_across_a_restart():
         before,
         sightings=[],
         visits=[(first.tag, 0.0, "in")],
-        blind_since=0,
+        noted=0,
         tick=100,
         direction="alternate",
         hold_off_s=1,
@@ -185,4 +203,6 @@ def test_alternating_goes_on_across_a_restart():
 def test_any_payloads_get_a_verdict(payloads):
     door = station()
     for tick, payload in enumerate(payloads):
-        assert isinstance(door.judge(payload, tick=tick), Accepted | Repeated | Refused | Stranger)
+        assert isinstance(
+            door.judge(payload, tick=tick), Accepted | Repeated | Refused | ForeignCode
+        )

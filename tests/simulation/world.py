@@ -1,8 +1,9 @@
 """A kiosk, a daemon and a central on one virtual clock, with seeded weather between them.
 
 Everything is real but the clock, the camera's pixels and the network: the loops, the station, the
-outbox and the central's store (both on real SQLite), the protocol. Processes die at any call, the
-disk fills up, the camera stalls, the clock jumps, the network loses, doubles and reorders.
+outbox and the central's store (both on real SQLite), the protocol. Processes die between two steps
+and right behind a commit, the disk fills up, the camera stalls, the clock jumps, the network
+loses, doubles and reorders.
 
 The promises are asserted after every step.
 """
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from central.loop import CentralLoop
-from central.store import Store
+from central.store import Store, StoreError
 from checkin import event
 from checkin.outbox import Outbox, OutboxError
 from checkin.seal import CentralKey, CentralSeal, new_private_key
@@ -164,12 +165,45 @@ class BadDisk:
             raise OutboxError("full")
         seq = self._outbox.append(entry, encode)
         self._world.every_time_says_how_sure_it_is(encode(self._outbox.id, seq))
+        if self._world.chance(0.02):
+            raise Killed  # on disk, and nobody was told
         return seq
 
-    def settle(self, through, refused=None):
+    def settle(self, through, refused=None, at=None):
         if self._world.disk_full:
             raise OutboxError("full")
-        self._outbox.settle(through, refused)
+        self._outbox.settle(through, refused, at)
+
+    def pending(self, after, limit, through=2**62):
+        if self._world.chance(0.02):
+            raise OutboxError("can't be read")
+        return self._outbox.pending(after, limit, through)
+
+    def try_writing(self):
+        if self._world.disk_full:
+            raise OutboxError("full")
+
+
+class Killed(BaseException):
+    """SIGKILL, in the middle of something."""
+
+
+class BadStore:
+    """The central's file, after whose commit the process may die, and on a bad disk."""
+
+    def __init__(self, store, world):
+        self._store, self._world = store, world
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def keep(self, deliveries, at):
+        if self._world.chance(0.01):
+            raise StoreError("full")
+        kept = self._store.keep(deliveries, at)
+        if self._world.chance(0.01):
+            raise Killed  # kept, and nobody was told
+        return kept
 
 
 class World:
@@ -202,8 +236,8 @@ class World:
         rules = Rules(direction=self.direction, hold_off_s=HOLD_OFF_S)
         station = Station(rules, memory.begin.key)
         visits = [(v.tag, v.tick, v.direction) for v in self.kiosk_box.visits(now.boot, 1000)]
-        blind_since = max([memory.begin.tick, *(tick for _, tick, _ in visits)])
-        station.restore(visits, memory.begin.sightings, blind_since=blind_since, tick=now.tick)
+        begin = memory.begin
+        station.restore(visits, begin.sightings, noted=begin.tick, tick=now.tick)
         self.panel = RecordingPanel(tick=lambda: self.clock.tick)
         self.kiosk = KioskLoop(
             checkpoint="cp",
@@ -240,7 +274,9 @@ class World:
     def start_central(self):
         self.store = Store(self.folder / "central.db")
         self.central_client = Client(self.net, self, (ALL_CHECKINS, ALL_STATES))
-        self.central = CentralLoop(store=self.store, broker=self.central_client, clock=self.clock)
+        self.central = CentralLoop(
+            store=BadStore(self.store, self), broker=self.central_client, clock=self.clock
+        )
 
     def kill_kiosk(self):
         self.greens_before += self.greens_now()
@@ -278,10 +314,13 @@ class World:
         self.visitors()
         try:
             self.kiosk.turn()
-        except CameraError:
-            self.kill_kiosk()  # what systemd does
+        except (CameraError, Killed):
+            self.kill_kiosk()  # and systemd starts another
         self.sync.turn(0)
-        self.central.turn(0)
+        try:
+            self.central.turn(0)
+        except Killed:
+            self.kill_central()
         self.check()
 
     def weather(self):
@@ -360,7 +399,7 @@ class World:
     def only_the_central_can_read_who_came(self):
         for row in self.sync_box.pending(0, 100_000):
             assert b"VISITOR" not in row.body
-            assert b"V00" not in row.body
+            assert b'"code"' not in row.body
         for kept in self.store.all_checkins():
             sealed = event.decode(kept.body).data.sealed
             opened = event.open_person(KEY.open(event.sealed_bytes(sealed)))
