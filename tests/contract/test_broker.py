@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from central.loop import CentralLoop
+from central.store import Store, StoreError
+from checkin.clock import SystemClock
 from demo.link import Link
 from demo.programs import BrokerProgram, Program, free_port, mosquitto_path, wait_for_port
 from sync_daemon.broker import (
@@ -21,6 +24,7 @@ from sync_daemon.broker import (
     TurnedDown,
 )
 from tests.authority import authority, certificate, readable_by_mosquitto
+from tests.made_up import body
 
 PATIENCE_S = 10
 
@@ -332,3 +336,39 @@ def test_no_thread_is_left_behind(port):
     broker = connected(port, "threads")
     broker.close()
     assert set(threading.enumerate()) <= before
+
+
+# ── a central on a real broker whose disk fails
+
+
+def test_what_came_while_the_centrals_disk_was_full_comes_again(tmp_path, monkeypatch):
+    broker = mosquitto(tmp_path / "broker")
+    store = Store(tmp_path / "central.db")
+    keeping = {"subscriptions": ("vaora/v1/+/+/checkins",), "session_s": 600}
+    link = Broker(options(broker.port, "central", acknowledge_by_hand=True, **keeping))
+    central = CentralLoop(store=store, broker=link, clock=SystemClock())
+    turn_until(central, lambda: central._online)
+    real = store.keep
+
+    def full(_deliveries, _at):
+        raise StoreError("central.db: disk full")
+
+    monkeypatch.setattr(store, "keep", full)
+    sender = connected(broker.port, "kiosk")
+    for seq in range(1, 31):
+        sender.publish(Message("vaora/v1/cp/k1/checkins", b"[" + body(seq) + b"]"))
+    turn_until(central, lambda: not central._online)
+    assert store.count() == 0
+    monkeypatch.setattr(store, "keep", real)
+    turn_until(central, lambda: store.count() == 30)
+    central.stop()
+    store.close()
+    sender.close()
+    broker.stop()
+
+
+def turn_until(central, true):
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end
+        central.turn(0.05)

@@ -310,6 +310,25 @@ def test_a_folder_that_cannot_be_written_is_an_outbox_error(tmp_path):
         Outbox(tmp_path / "file" / "outbox.db")
 
 
+def test_whoever_may_not_read_it_is_told_what_to_do(tmp_path):
+    folder = tmp_path / "data"
+    Outbox(folder / "outbox.db").close()
+    folder.chmod(0)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65_534)  # nobody: to root no folder is closed
+    try:
+        for act in (
+            lambda: Outbox(folder / "outbox.db", create=False),
+            lambda: outbox.set_aside_if_damaged(folder / "outbox.db"),
+        ):
+            with pytest.raises(OutboxError, match="run it with sudo, or as a member of the group"):
+                act()
+    finally:
+        os.seteuid(was)
+        folder.chmod(0o700)
+
+
 def test_it_is_durable_as_the_promise_needs(box):
     assert box._db.execute("pragma journal_mode").fetchone() == ("wal",)
     assert box._db.execute("pragma synchronous").fetchone() == (2,)  # FULL

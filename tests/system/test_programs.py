@@ -11,14 +11,14 @@ from importlib.metadata import entry_points
 import pytest
 
 from central.store import Store
-from checkin.outbox import Outbox
+from checkin.outbox import CHECKED_AT_START_BYTES, Outbox
 from checkin.settings import Camera
 from checkin.settings import Door as DoorSettings
 from sync_daemon.broker import Broker, Connected, Options, Received
 from sync_daemon.protocol import Receiver
 from sync_daemon.topics import Address
 from tests.contract_document import check_topic
-from tests.made_up import NOON, body
+from tests.made_up import NOON, body, entry
 from tests.system.conftest import Door, code_frames, payload, wait_until
 
 MODULES = {"vaora-kiosk": "kiosk", "vaora-sync": "sync_daemon", "vaora-central": "central"}
@@ -248,6 +248,36 @@ def test_a_damaged_outbox_is_set_aside_and_the_door_goes_on(door):
     wait_until(lambda: door.summary().pending == 0, 30, "the new outbox is carried")
     sync.stop()
     central.stop()
+
+
+def test_a_bad_page_deep_in_a_large_outbox_is_no_dead_door(door):
+    """Too large to be read through at each start: found when it is met, and set aside then."""
+    file = door.settings.outbox_file
+    outbox = Outbox(file)
+    outbox._db.execute("pragma synchronous = off")
+    padding = b" " * 4000
+    for n in range(5000):
+        outbox.append(entry(n), lambda _box, seq: body(seq, outbox.id) + padding)
+    outbox.close()
+    assert file.stat().st_size > CHECKED_AT_START_BYTES
+    with file.open("r+b") as opened:
+        opened.seek(file.stat().st_size - 40 * 4096)
+        opened.write(b"rubbish!" * 512 * 39)
+    assert door.start_kiosk().wait(60) in (0, 1)
+    assert door.start_kiosk().wait(60) == 0
+    assert said(door, "is set aside as")
+    assert door.appended() == 12
+
+
+def test_a_kiosk_with_check_ins_waiting_is_not_renamed(door):
+    door.start_kiosk().wait(60)
+    renamed = door.settings_file.read_text().replace("cong-chinh", "cong-phu")
+    door.settings_file.write_text(renamed)
+    for program in ("vaora-kiosk", "vaora-sync"):
+        ended = run(program, "--settings", door.settings_file, "run")
+        assert ended.returncode == 1
+        assert "12 check-ins of kiosk cong-chinh" in ended.stderr
+        assert 'Put `id = "cong-chinh"`' in ended.stderr
 
 
 def test_the_daemon_notices_that_the_outbox_was_replaced_under_it(door):
