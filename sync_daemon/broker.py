@@ -206,14 +206,15 @@ class Broker:
         if self._client is None:
             return
         client, self._client = self._client, None
-        self._note_unanswered()
+        v5 = self._protocol == MQTTProtocolVersion.MQTTv5
+        self._note_unanswered()  # may choose another version for the next connection
         for callback in ("on_connect", "on_subscribe", "on_publish", "on_message", "on_disconnect"):
             setattr(client, callback, None)  # our own goodbye is no news
         reason = None
-        if with_will and self._protocol == MQTTProtocolVersion.MQTTv5:
+        if with_will and v5:
             reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
         sock = client.socket()
-        if not (with_will and reason is None):
+        if v5 or not with_will:  # in 3.1.1 only a link that breaks off says the will
             client.disconnect(reason)
             client.loop_write()
         if sock is not None:
