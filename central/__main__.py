@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from central.loop import CentralLoop
-from central.store import Kept, Store, StoreError
+from central.store import Kept, Store, StoreError, StoreLostError
 from checkin import VERSION, event, seal
 from checkin.clock import SystemClock
 from checkin.event import EventError
@@ -95,10 +95,10 @@ def run(  # noqa: PLR0917  one argument an option
     store = _open(database)
     with _said():
         loop = CentralLoop(store=store, broker=Broker(options), clock=SystemClock())
-    while not stopped.is_set():
-        loop.turn()
-    loop.stop()
-    store.close()
+        while not stopped.is_set():
+            loop.turn()
+        loop.stop()
+        store.close()
 
 
 @main.command(name="list")
@@ -188,7 +188,7 @@ def _said(file: Path | None = None) -> Iterator[None]:
     except PermissionError as error:
         where = error.filename or file
         raise click.ClickException(f"{where}: {error.strerror}; run it with sudo") from error
-    except StoreError as error:
+    except (StoreError, StoreLostError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from error

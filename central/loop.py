@@ -62,6 +62,7 @@ class CentralLoop:
             self._hear(other, now)
         if now.tick >= self._save_due:
             self._save_due = now.tick + SAVE_EVERY_S
+            self._store.check_file()
             self._save()
 
     def stop(self) -> None:

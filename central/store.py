@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from sqlite_utils import Database, Migrations
 
+from checkin.open_file import OpenFile
 from sync_daemon.protocol import Arrival, Delivery, Ledger, Ledgers, Pair
 from sync_daemon.topics import Address
 
@@ -64,6 +65,10 @@ class StoreError(OSError):
     """The central's file could not be read or written."""
 
 
+class StoreLostError(OSError):
+    """The open file was moved or deleted. Only a new start helps: on the file that is there now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """One check-in as `vaora-central list` shows it."""
@@ -94,7 +99,9 @@ class Store:
             # FULL: a receipt lets the kiosk forget; what it confirms must not go with the power.
             self._db.execute("pragma synchronous = full")
             migrations.apply(Database(self._db))
+            self._db.execute("pragma wal_checkpoint(truncate)")
         self._path = path
+        self._file = OpenFile(path)
 
     def keep(self, deliveries: Sequence[Delivery], at: datetime) -> list[Delivery]:
         """Write the arrivals, in one transaction; return the deliveries as they were kept.
@@ -104,7 +111,14 @@ class Store:
         in silence.
         """
         with _trouble(f"{self._path}: check-ins could not be kept"), self._transaction():
-            return [self._keep(delivery, at.isoformat()) for delivery in deliveries]
+            kept = [self._keep(delivery, at.isoformat()) for delivery in deliveries]
+        self.check_file()
+        return kept
+
+    def check_file(self) -> None:
+        """Raise `StoreLostError` where what is written here would never be found again."""
+        if not self._file.is_current():
+            raise StoreLostError(f"{self._path}: was moved or deleted under the running central")
 
     def _keep(self, delivery: Delivery, at: str) -> Delivery:
         kept: list[Arrival] = []
@@ -241,4 +255,7 @@ def _trouble(what: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{what}: {error}") from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        rights = code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+        hint = "; run it with sudo, or as the user that runs the central" if rights else ""
+        raise StoreError(f"{what}: {error}{hint}") from error

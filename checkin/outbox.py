@@ -19,6 +19,8 @@ from typing import Literal
 
 from sqlite_utils import Database, Migrations
 
+from checkin.open_file import OpenFile
+
 # The other process holds the write lock for a millisecond at a time, on a bad card for a second.
 # Five without it means that something is badly wrong, and a visitor is waiting.
 LOCK_WAIT_S = 5.0
@@ -164,7 +166,10 @@ class Outbox:
             raise OutboxError(f"{self.path}: being made just now")
         row = self._db.execute("select outbox from state").fetchone()
         self.id: str = row[0]
-        self._inode = self.path.stat().st_ino
+        # So that a log that is lost takes check-ins with it, and not the outbox's very name.
+        if create:
+            self._db.execute("pragma wal_checkpoint(truncate)")
+        self._file = OpenFile(self.path)
 
     def append(self, entry: Entry, encode: Callable[[str, int], bytes]) -> int:
         """Put a check-in on disk and return its `seq`. Once this returns, no power cut takes it.
@@ -191,6 +196,8 @@ class Outbox:
                     body,
                 ),
             )
+        if not self.is_current():  # or the light would promise a row in a file that is gone
+            raise OutboxLostError(f"{self.path}: was moved or deleted under the running kiosk")
         return seq
 
     def pending(self, after: int, limit: int, through: int = 2**62) -> list[Row]:
@@ -316,10 +323,7 @@ class Outbox:
 
     def is_current(self) -> bool:
         """Whether the open file is still the one at `path`, and not one that was set aside."""
-        try:
-            return self.path.stat().st_ino == self._inode
-        except OSError:
-            return False
+        return self._file.is_current()
 
     def close(self) -> None:
         self._db.close()
@@ -416,4 +420,14 @@ def _trouble(what: str) -> Iterator[None]:
         raise OutboxError(f"{what}: {error.strerror}; {hint}") from error
     except (sqlite3.Error, OSError) as error:
         kind = OutboxLostError if _is_damage(error) else OutboxError
-        raise kind(f"{what}: {error}") from error
+        raise kind(f"{what}: {error}{_hint(error)}") from error
+
+
+def _hint(error: Exception) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
+        return (
+            ". Run it with sudo, or as a member of the group vaora; if that isn't it, the disk is "
+            "mounted read-only, as Linux does after an error of the card"
+        )
+    return ""

@@ -263,6 +263,8 @@ class Settings(Section, frozen=True):
 def load(file: Path) -> Settings:
     """Read `file`. Raises only `SettingsError`, which says what to write instead."""
     try:
+        if file.exists() and not file.is_file():
+            raise SettingsError(f"{file}: is no ordinary file; settings are read from one")
         if file.stat().st_size > LONGEST_FILE_BYTES:
             raise SettingsError(
                 f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no settings file is"
@@ -296,6 +298,9 @@ def parse(text: str, name: str = "kiosk.toml") -> Settings:
 
 def _check_together(settings: Settings, name: str) -> None:
     """Refuse settings that are each right and together can't work."""
+    for where, value in _texts(settings):
+        if any(ord(character) < ord(" ") for character in value):
+            raise SettingsError(f"{name}: {where} = {value!r}: has a control character in it")
     panel = settings.panel
     pins = {"green_pin": panel.green_pin, "red_pin": panel.red_pin, "amber_pin": panel.amber_pin}
     pins["buzzer_pin"] = panel.buzzer_pin
@@ -318,6 +323,15 @@ def _check_together(settings: Settings, name: str) -> None:
         )
     if settings.broker.wait_max_s < settings.broker.wait_initial_s:
         raise SettingsError(f"{name}: [broker] wait_max_s is shorter than wait_initial_s")
+
+
+def _texts(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "seal", settings.seal
+    for name, kind in section_types():
+        for key in kind.__struct_fields__:
+            value = getattr(getattr(settings, name), key)
+            if isinstance(value, str):
+                yield f"[{name}] {key}", value
 
 
 def _unknown_keys(table: dict[str, Any]) -> Iterator[str]:
@@ -362,7 +376,7 @@ def _hint(section: str, key: str) -> str:
     if meta is None:
         return ""
     words = re.findall(r"'([a-z0-9]+)'", str(get_type_hints(kind).get(key)))
-    if words:
+    if words and "Literal" in str(get_type_hints(kind).get(key)):
         return f" ({meta.description}; one of {', '.join(words)})"
     example = f", such as {meta.examples[0]!r}" if meta.examples else ""
     return f" ({meta.description}{example})" if meta.description else ""

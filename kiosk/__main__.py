@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from checkin import VERSION, names, settings
+from checkin import VERSION, lock, names, settings
 from checkin.clock import SystemClock
+from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_damaged
 from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings, SettingsError
@@ -77,7 +78,7 @@ def run(settings_file: Path) -> None:
         signal.signal(number, stop)
     try:
         _serve(loaded, seal, stopped)
-    except (CameraError, PanelError, OutboxError, DecoderError) as error:
+    except (AlreadyRunningError, CameraError, PanelError, OutboxError, DecoderError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -166,7 +167,7 @@ def _serve_with(panel: Panel, loaded: Settings, seal: CentralSeal | None, stoppe
     try:
         outbox = _outbox(loaded)
         camera = _camera(loaded)
-    except (CameraError, OutboxError) as error:
+    except (AlreadyRunningError, CameraError, OutboxError) as error:
         log.error("%s", error)  # noqa: TRY400  said before the wait, not after
         panel.rest(OUT_OF_ORDER)
         stopped.wait(OUT_OF_ORDER_S)  # seen by who passes, while systemd would only blink
@@ -189,6 +190,7 @@ def _serve_with(panel: Panel, loaded: Settings, seal: CentralSeal | None, stoppe
 
 def _outbox(loaded: Settings) -> Outbox:
     """The outbox, read as far as this boot's check-ins go; a damaged one is set aside."""
+    lock.hold(Path(loaded.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
     _set_aside(loaded.outbox_file, thorough=False)
     try:
         outbox = _open_outbox(loaded)

@@ -10,9 +10,10 @@ from types import FrameType
 
 import click
 
-from checkin import VERSION, health, names, settings
+from checkin import VERSION, health, lock, names, settings
 from checkin.clock import SystemClock
 from checkin.health import SyncHealth
+from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings, SettingsError
 from sync_daemon.broker import Broker, Message, Options, Tls
@@ -53,6 +54,10 @@ def run(settings_file: Path, *, verbose: bool) -> None:
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     loaded = _load(settings_file)
+    try:
+        lock.hold(Path(loaded.kiosk.data_dir) / "sync.lock", "vaora-sync")
+    except AlreadyRunningError as error:
+        raise click.ClickException(str(error)) from error
     stopped = Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

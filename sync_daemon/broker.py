@@ -372,7 +372,12 @@ class Broker:
         _properties: Properties | None,
     ) -> None:
         if not any(isinstance(one, Lost) for one in self._pending.heard):
-            self._note(Lost(f"the connection is gone: {reason}"))
+            self._note(
+                Lost(
+                    f"the connection is gone ({reason}); if that goes on, another program may use "
+                    f"the name {self._options.client_id}"
+                )
+            )
 
 
 def _no_delay(_client: Client, _data: object, sock: Any) -> None:  # noqa: ANN401  paho's socket-likes

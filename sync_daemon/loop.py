@@ -181,7 +181,7 @@ class SyncLoop:
                 case Settle(through, refused):
                     for seq, reason in refused.items():
                         log.error(
-                            "the central refused check-in %d: %s; it is set aside", seq, reason
+                            "the central refused check-in %d: %r; it is set aside", seq, reason
                         )
                     self._unsettled = Settle(through, {**self._unsettled.refused, **refused})
 

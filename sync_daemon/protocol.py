@@ -282,7 +282,8 @@ class Sender:
         for first, last in ranges:
             # Above the cursor it is on its way by itself.
             last = min(last, self._sent)  # noqa: PLW2901  the rest of the range is another's
-            if first <= last and len(self._again) < MOST_RANGES:
+            double = any(first <= b and a <= last for a, b in self._again)
+            if first <= last and not double and len(self._again) < MOST_RANGES:
                 self._again.append((first, last))
 
     def _fitting(self, rows: Sequence[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:

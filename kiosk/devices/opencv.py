@@ -28,6 +28,8 @@ WHITE = 255
 def read_image(file: Path) -> "Grey":
     """The grey pixels of an image file. Raises `DecoderError` for anything that is none."""
     try:
+        if file.exists() and not file.is_file():
+            raise DecoderError("no ordinary file")
         if file.stat().st_size > LONGEST_FILE_BYTES:
             raise DecoderError(f"longer than {LONGEST_FILE_BYTES} bytes")
         raw = np.frombuffer(file.read_bytes(), dtype=np.uint8)

@@ -204,9 +204,9 @@ def test_decode_prints_a_line_per_file_and_goes_on_after_a_bad_one(tmp_path):
     cv2.imwrite(str(good), drawn(NAME.encode()))
     bad.write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     empty.write_bytes(b"")
-    lines = decode(good, bad, tmp_path / "missing.png", empty, tmp_path, good)
+    lines = decode(good, bad, tmp_path / "missing.png", empty, tmp_path, "/dev/zero", good)
     assert lines[0]["file"] == str(good)
-    assert ["error" in line for line in lines] == [False, True, True, True, True, False]
+    assert ["error" in line for line in lines] == [False, True, True, True, True, True, False]
     (code,) = lines[0]["codes"]
     assert code["text"] == NAME
     assert code["bytes_base64"] == "Tmd1eeG7hW4gVGjhu4sgUGjGsOG7o25n"

@@ -231,6 +231,29 @@ def test_a_file_that_was_deleted_under_the_kiosk_takes_no_more(box):
         append(box, 1)
 
 
+def test_a_log_that_was_deleted_under_the_kiosk_takes_no_more(box):
+    """The newest rows lie in it: whoever deletes it deletes them, and no more may follow."""
+    append(box, 0)
+    box.path.with_name("outbox.db-wal").unlink()
+    with pytest.raises(OutboxLostError, match="moved or deleted"):
+        append(box, 1)
+
+
+def test_a_lost_log_does_not_take_the_outbox_with_it(tmp_path):
+    path = tmp_path / "outbox.db"
+    box = Outbox(path)
+    first = box.id
+    append(box, 0)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).rename(tmp_path / f"lost{ending}")
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(path.read_bytes())
+    box.close()
+    again = Outbox(copy)
+    assert again.id == first
+    again.close()
+
+
 def test_writing_can_be_tried(box):
     box.try_writing()
     assert box.summary().confirmed == 0

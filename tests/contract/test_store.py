@@ -2,7 +2,7 @@
 
 import pytest
 
-from central.store import Store, StoreError
+from central.store import Store, StoreError, StoreLostError
 from sync_daemon.protocol import Ledger, Receiver
 from sync_daemon.topics import Address
 from tests.made_up import NOON, body
@@ -91,6 +91,16 @@ def test_two_kiosks_are_counted_apart(store):
     theirs = Receiver().receive(other, b"[" + body(1, "o2", kiosk="k2") + b"]")
     store.keep([theirs], NOON)
     assert {address.kiosk for address, _ in store.ledgers()} == {"k1", "k2"}
+
+
+@pytest.mark.parametrize("part", ["c.db", "c.db-wal"])
+def test_a_file_that_was_deleted_under_the_central_confirms_no_more(tmp_path, part):
+    store = Store(tmp_path / "c.db")
+    keep(store, body(1))
+    (tmp_path / part).unlink()
+    with pytest.raises(StoreLostError, match="moved or deleted"):
+        keep(store, body(2))
+    store.close()
 
 
 def test_a_file_that_is_none_is_said(tmp_path):

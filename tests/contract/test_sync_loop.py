@@ -138,7 +138,7 @@ def test_a_refused_row_is_set_aside_and_said(daemon, caplog):
     daemon.turn()
     daemon.turn(daemon.receipt(1, refused=[Refusal(1, "no such kiosk")]))
     assert daemon.outbox.set_aside() == {1: "no such kiosk"}
-    assert "the central refused check-in 1: no such kiosk" in caplog.text
+    assert "the central refused check-in 1: 'no such kiosk'" in caplog.text
 
 
 def test_a_disk_that_is_full_is_tried_again_and_nothing_is_sent_twice(daemon, monkeypatch, caplog):

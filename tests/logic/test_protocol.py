@@ -401,6 +401,14 @@ def test_the_same_gap_named_by_every_receipt_is_sent_once():
     assert link.wanted(2).after == 2
 
 
+def test_ranges_that_overlap_are_sent_once():
+    link = online(confirmed=10)
+    link.receipt(Receipt("ob", 0, again=[(1, 2**62)] * 16), 0)
+    (publish,) = link.offer(link.wanted(0), rows(*range(1, 11)), 0)
+    assert (publish.first, publish.through) == (1, 10)
+    assert link.wanted(0).after == 10
+
+
 def test_a_long_range_goes_in_batches():
     link = online(confirmed=10, batch_rows=2)
     link.receipt(Receipt("ob", 0, again=[(1, 5)]), 0)

@@ -44,6 +44,8 @@ def test_what_is_printed_reads_back():
         ("[panel]\nred_pin = true", "[panel] red_pin = True"),
         ("[broker]\nport = 0", "[broker] port = 0"),
         ("[broker]\nwait_max_s = 0.5", "[broker] wait_max_s is shorter"),
+        ('[kiosk]\ndata_dir = "/x/\\u0000d"', "[kiosk] data_dir = '/x/\\x00d': has a control"),
+        ("[kiosk]\ndata_dir = 3", "(where the outbox lies; must be on a disk that lasts)"),
         ("kiosk = 3", "kiosk = 3"),
         ("seal = 3", "seal = 3"),
         ("a = [[[", "is not TOML"),

@@ -297,6 +297,47 @@ def test_the_daemon_notices_that_the_outbox_was_replaced_under_it(door):
     central.stop()
 
 
+def test_a_second_kiosk_and_a_second_daemon_are_sent_away(tmp_path, broker):
+    frames = code_frames(tmp_path / "frames", 1)
+    door = Door(
+        tmp_path / "bench",
+        broker.port,
+        camera=Camera(source="replay", path=str(frames), fps=30, repeat=True),
+    )
+    door.prepare()
+    kiosk, sync = door.start_kiosk(), door.start_sync()
+    wait_until(lambda: said(door, "published"), 20, "both work")
+    for program in ("vaora-kiosk", "vaora-sync"):
+        ended = run(program, "--settings", door.settings_file, "run")
+        assert ended.returncode == 1
+        assert f"another {program} runs with these settings" in ended.stderr
+    assert kiosk.stop() == 0
+    assert sync.stop() == 0
+    assert door.appended() == 1
+
+
+def test_a_central_whose_file_is_taken_away_ends_and_loses_nothing(door):
+    central, sync = door.start_central(), door.start_sync()
+    door.start_kiosk().wait(60)
+    wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
+    for file in door.folder.glob("central.db*"):
+        file.unlink()
+    door.settings.sightings_file.unlink()
+    door.start_kiosk().wait(60)
+    assert central.wait(60) == 1
+    assert said(door, "was moved or deleted under the running central")
+    central = door.start_central()
+    wait_until(lambda: door.summary().pending == 0, 30, "everything confirmed again")
+    wait_until(lambda: len(listed(door)) == 24, 30, "what was confirmed once is there again")
+    central.stop()
+    sync.stop()
+
+
+def listed(door):
+    shown = run("vaora-central", "list", "--database", door.database, "--json", "--limit", 100)
+    return shown.stdout.splitlines()
+
+
 def test_the_daemon_may_start_before_the_kiosk_ever_did(door):
     sync = door.start_sync()
     wait_until(lambda: said(door, "waiting for the kiosk"), 20, "it says so")
