@@ -39,8 +39,9 @@ install() {
     fi
     # -qq and the log: what apt says matters only when it fails.
     log=$(mktemp)
-    if DEBIAN_FRONTEND=noninteractive $as_root apt-get -qq update > "$log" 2>&1 &&
-        DEBIAN_FRONTEND=noninteractive $as_root apt-get -qq install --no-install-recommends -y "$@" >> "$log" 2>&1; then
+    # env behind sudo, which drops the environment it is given.
+    if $as_root apt-get -qq update > "$log" 2>&1 &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y "$@" >> "$log" 2>&1; then
         rm -f "$log"
     else
         cat "$log" >&2
