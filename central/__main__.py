@@ -4,13 +4,10 @@ import csv
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import click
 
@@ -18,6 +15,7 @@ from central.loop import CentralLoop
 from central.store import Kept, Store, StoreError, StoreLostError
 from checkin import VERSION, event, seal
 from checkin.clock import SystemClock
+from checkin.command_line import stop_signals
 from checkin.event import EventError
 from checkin.seal import CentralKey, SealError
 from sync_daemon.broker import Broker, Options, Tls
@@ -76,13 +74,7 @@ def run(  # noqa: PLR0917  one argument an option
             "--no-tls on a bench"
         )
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    stopped = Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stopped = stop_signals()
     options = Options(
         host=host,
         port=port,

@@ -4,7 +4,7 @@
     outbox      the file of check-ins the central may not have yet
     clock       when it is, and how sure that is
     seal        encrypt personal fields so that the door can't read them back
-    settings    /etc/vaora/kiosk.toml
+    settings    /etc/vaora/kiosk.toml, and `command_line` how a command is told of it
     health      the small files by which the two processes tell each other how they are
 
 A module is here only if two programs need it.

@@ -3,23 +3,22 @@
 import json
 import logging
 import secrets
-import signal
 import sys
 import time
 from base64 import b64encode
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from checkin import VERSION, lock, names, settings
 from checkin.clock import SystemClock
+from checkin.command_line import load, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_damaged
 from checkin.seal import CentralSeal, SealError
-from checkin.settings import Settings, SettingsError
+from checkin.settings import Settings
 from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
 from kiosk.memory import Memory
@@ -46,20 +45,13 @@ OUT_OF_ORDER_S = 5.0
 
 @click.group(help=__doc__)
 @click.version_option(VERSION, prog_name="vaora-kiosk")
-@click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path),
-    default=settings.DEFAULT_FILE,
-    show_default=True,
-    help="The kiosk's settings file.",
-)
-@click.pass_context
-def main(context: click.Context, settings_file: Path) -> None:
-    context.obj = settings_file
+@settings_option
+def main() -> None:
+    pass
 
 
 @main.command()
+@settings_option
 @click.pass_obj
 def run(settings_file: Path) -> None:
     """Run until stopped: look, record, answer.
@@ -67,15 +59,9 @@ def run(settings_file: Path) -> None:
     Every check-in is on disk before its green light; stop it, or cut its power, at any moment.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    loaded = _load(settings_file)
+    loaded = load(settings_file)
     seal = _seal(loaded)
-    stopped = Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stopped = stop_signals()
     try:
         _serve(loaded, seal, stopped)
     except (AlreadyRunningError, CameraError, PanelError, OutboxError, DecoderError) as error:
@@ -86,10 +72,11 @@ def run(settings_file: Path) -> None:
 @click.option(
     "--defaults", is_flag=True, help="The defaults, each explained: a file to begin with."
 )
+@settings_option
 @click.pass_obj
 def settings_(settings_file: Path, *, defaults: bool) -> None:
     """Print the effective settings: those of the file, and the defaults for the rest."""
-    loaded = Settings() if defaults else _load(settings_file)
+    loaded = Settings() if defaults else load(settings_file)
     click.echo(settings.as_toml(loaded, explained=defaults))
 
 
@@ -127,13 +114,6 @@ def _as_json(code: Code) -> dict[str, object]:
         "text": code.text.encode("utf-8", "replace").decode(),
         "corners": code.corners,
     }
-
-
-def _load(file: Path) -> Settings:
-    try:
-        return settings.load(file)
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _seal(loaded: Settings) -> CentralSeal | None:

@@ -2,20 +2,19 @@
 
 import logging
 import random
-import signal
 import sys
 from pathlib import Path
 from threading import Event
-from types import FrameType
 
 import click
 
-from checkin import VERSION, health, lock, names, settings
+from checkin import VERSION, health, lock, names
 from checkin.clock import SystemClock
+from checkin.command_line import load, settings_option, stop_signals
 from checkin.health import SyncHealth
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
-from checkin.settings import Settings, SettingsError
+from checkin.settings import Settings
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.loop import SyncLoop
 from sync_daemon.machine import machine
@@ -29,21 +28,14 @@ OUTBOX_WAIT_S = 1.0
 
 @click.group(help=__doc__)
 @click.version_option(VERSION, prog_name="vaora-sync")
-@click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path),
-    default=settings.DEFAULT_FILE,
-    show_default=True,
-    help="The kiosk's settings file.",
-)
-@click.pass_context
-def main(context: click.Context, settings_file: Path) -> None:
-    context.obj = settings_file
+@settings_option
+def main() -> None:
+    pass
 
 
 @main.command()
 @click.option("--verbose", is_flag=True, help="Log every message, not only what changes.")
+@settings_option
 @click.pass_obj
 def run(settings_file: Path, *, verbose: bool) -> None:
     """Run until stopped: publish what waits, take receipts, report the state.
@@ -53,18 +45,12 @@ def run(settings_file: Path, *, verbose: bool) -> None:
     """
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
-    loaded = _load(settings_file)
+    loaded = load(settings_file)
     try:
         lock.hold(Path(loaded.kiosk.data_dir) / "sync.lock", "vaora-sync")
     except AlreadyRunningError as error:
         raise click.ClickException(str(error)) from error
-    stopped = Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stopped = stop_signals()
     while not stopped.is_set():
         outbox = _wait_for_outbox(loaded, stopped)
         if outbox is None:
@@ -83,10 +69,11 @@ def run(settings_file: Path, *, verbose: bool) -> None:
 
 
 @main.command()
+@settings_option
 @click.pass_obj
 def status(settings_file: Path) -> None:
     """Say how much waits in the outbox, since when, and whether the broker is there."""
-    loaded = _load(settings_file)
+    loaded = load(settings_file)
     try:
         outbox = Outbox(loaded.outbox_file, create=False)
         found = outbox.summary()
@@ -107,13 +94,6 @@ def status(settings_file: Path) -> None:
     if sync and sync.last_settled_tick is not None:
         click.echo(f"last receipt {now.tick - sync.last_settled_tick:.0f} s ago")
     click.echo(f"clock       {'set by the network' if now.synced else 'not set by the network'}")
-
-
-def _load(file: Path) -> Settings:
-    try:
-        return settings.load(file)
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:

@@ -50,7 +50,7 @@ MAY_IMPORT = {
 
 # Each third-party package and the modules that may know it.
 OWNERS = {
-    "click": {"kiosk.__main__", "sync_daemon.__main__", "central.__main__"},
+    "click": {"checkin.command_line", "kiosk.__main__", "sync_daemon.__main__", "central.__main__"},
     "cv2": {"kiosk.devices.opencv"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -78,7 +78,7 @@ CALLED_AT_IMPORT = {
     "dataclass", "field", "group", "command", "option", "argument", "version_option", "pass_obj",
     "pass_context", "Migrations", "migrations", "BarcodeFormats", "from_bytes", "keys", "int",
     "_green", "_red", "_amber", "_dark", "Kiosk", "Door", "Camera", "Panel", "Outbox",
-    "Broker", "database", "key_file", "main", "Connected",
+    "Broker", "database", "key_file", "main", "Connected", "settings_option",
 }  # fmt: skip
 
 

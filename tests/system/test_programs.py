@@ -52,6 +52,17 @@ def test_the_installed_commands_are_there():
         assert names[program] == f"{module}.__main__:main"
 
 
+def test_the_settings_file_may_be_named_before_or_behind_the_command(tmp_path):
+    file = tmp_path / "kiosk.toml"
+    file.write_text('[door]\ndirection = "out"\n')
+    before = run("vaora-kiosk", "--settings", file, "settings", check=True).stdout
+    behind = run("vaora-kiosk", "settings", "--settings", file, check=True).stdout
+    assert before == behind
+    missing = run("vaora-sync", "status", "--settings", tmp_path / "none.toml")
+    assert "none.toml: can't be read" in missing.stderr
+    assert "/etc/vaora/kiosk.toml: can't be read" in run("vaora-sync", "status").stderr
+
+
 def test_settings_prints_what_is_in_force(tmp_path):
     file = tmp_path / "kiosk.toml"
     file.write_text('[door]\ndirection = "out"\n')

@@ -1,0 +1,51 @@
+"""What the commands of kiosk and daemon share: where the settings are, and how they stop."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Any
+
+import click
+
+from checkin import settings
+from checkin.settings import Settings, SettingsError
+
+
+def settings_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--settings FILE`, before a command or behind it; the file is then the context's object."""
+
+    def chosen(context: click.Context, _parameter: click.Parameter, file: Path | None) -> None:
+        if file is not None:
+            context.obj = file
+        elif context.obj is None:
+            context.obj = settings.DEFAULT_FILE
+
+    return click.option(
+        "--settings",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=chosen,
+        help=f"The kiosk's settings file.  [default: {settings.DEFAULT_FILE}]",
+    )(command)
+
+
+def load(file: Path) -> Settings:
+    """The settings in `file`, or the end of the program with a line that says what to do."""
+    try:
+        return settings.load(file)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def stop_signals() -> Event:
+    """An event that SIGTERM and Ctrl-C set: loops look at it between two turns."""
+    stopped = Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopped
