@@ -68,7 +68,7 @@ def test_a_pattern_is_played_in_time(watch, player):
     ticks = [tick - began for tick, _ in watch.seen[1:]]
     for tick, due in zip(ticks, (0, 0.06, 0.10, 0.15), strict=True):
         # An edge is never early; late by a scheduler's mood at most.
-        assert due - 0.001 <= tick < due + 0.05
+        assert due - 0.001 <= tick < due + 0.25
 
 
 def test_the_next_verdict_replaces_what_plays(watch, player):
