@@ -53,7 +53,7 @@ class Story:
     began: float
     greens: int = 0
     check_ins: int = 0
-    strangers: int = 0
+    foreign: int = 0
     repeats: int = 0
     published: int = 0
     confirmed: int = 0
@@ -71,7 +71,7 @@ class Story:
         if match:
             name = match[1]
             self.greens += name.count("accepted-")
-            self.strangers += name == "foreign"
+            self.foreign += name == "foreign"
             self.repeats += name == "repeated"
             text = _in_colour(text)
         self.check_ins += "on disk: " in text
@@ -270,7 +270,7 @@ class Demo:
         print(
             f"\n{story.greens} green lights, {summary.appended} check-ins on the kiosk's disk, "
             f"{story.published} published, {len(kept)} kept by the central,\n"
-            f"{story.repeats} repeated, {story.strangers} foreign; "
+            f"{story.repeats} repeated, {story.foreign} foreign; "
             f"{time.monotonic() - story.began:.0f} s\n"
         )
         ids = Counter(row["id"] for row in kept)
@@ -292,7 +292,7 @@ class Demo:
         story = self._story
         story.must(came == expected, "each visitor once, each Vietnamese name byte for byte")
         story.must(
-            story.repeats == 1 and story.strangers == 1, "one repeat and one stranger told so"
+            story.repeats == 1 and story.foreign == 1, "one repeat and one foreign code told so"
         )
         written = (
             b"".join(

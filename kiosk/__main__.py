@@ -174,7 +174,11 @@ def _outbox(loaded: Settings) -> Outbox:
     _set_aside(loaded.outbox_file, thorough=False)
     try:
         outbox = _open_outbox(loaded)
-        outbox.visits(SystemClock().moment().boot, MOST_VISITORS)
+        try:
+            outbox.visits(SystemClock().moment().boot, MOST_VISITORS)
+        except OutboxLostError:
+            outbox.close()
+            raise
     except OutboxLostError:
         _set_aside(loaded.outbox_file, thorough=True)
         outbox = _open_outbox(loaded)

@@ -55,17 +55,29 @@ def run(settings_file: Path, *, verbose: bool) -> None:
         outbox = _wait_for_outbox(loaded, stopped)
         if outbox is None:
             return
-        made_as = names.waiting_under_other_names(
-            outbox, checkpoint=loaded.kiosk.checkpoint, kiosk=loaded.kiosk.id
-        )
-        if made_as:
-            raise click.ClickException(made_as)
-        loop = _loop(loaded, outbox)
+        try:
+            _carry(loaded, outbox, stopped)
+        except OutboxError as error:
+            log.error("%s; beginning anew", error)  # noqa: TRY400  the message says all
+            stopped.wait(OUTBOX_WAIT_S)
+        finally:
+            outbox.close()
+
+
+def _carry(loaded: Settings, outbox: Outbox, stopped: Event) -> None:
+    """Carry this outbox until stopped, or until the kiosk has put another in its place."""
+    made_as = names.waiting_under_other_names(
+        outbox, checkpoint=loaded.kiosk.checkpoint, kiosk=loaded.kiosk.id
+    )
+    if made_as:
+        raise click.ClickException(made_as)
+    loop = _loop(loaded, outbox)
+    try:
         # A file that the kiosk set aside is another outbox, with a count of its own.
         while not stopped.is_set() and outbox.is_current():
             loop.turn()
+    finally:
         loop.stop()
-        outbox.close()
 
 
 @main.command()
