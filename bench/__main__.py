@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.decoding import empty_frame
+from bench.decoding import empty_frame, hard
 from bench.disk import append
 from bench.door import door_to_light
 from bench.drain import drain
 
-FIGURES: tuple[Callable[[], None], ...] = (door_to_light, append, empty_frame, drain)
+FIGURES: tuple[Callable[[], None], ...] = (door_to_light, append, empty_frame, hard, drain)
 
 
 def main() -> None:

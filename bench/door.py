@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from bench.figure import median, percentile, report
+from checkin import settings
 from checkin.clock import SystemClock
 from checkin.outbox import Outbox
 from checkin.seal import CentralKey, CentralSeal, new_private_key
@@ -19,7 +20,7 @@ from demo import scenes
 from demo.people import person
 from demo.scenes import scene
 from kiosk.devices import zxing
-from kiosk.devices.decoder import Engine, RotatingDecoder
+from kiosk.devices.decoder import Engines, PatientDecoder
 from kiosk.devices.opencv import ReplayCamera
 from kiosk.devices.simulated_panel import RecordingPanel
 from kiosk.devices.zbar import Zbar
@@ -65,11 +66,16 @@ class TimedCamera:
         self.replay.close()
 
 
-def engines() -> list[Engine]:
-    found: list[Engine] = [zxing.overall()]
-    with contextlib.suppress(DecoderError):
-        found.append(Zbar())
-    return found
+def engines() -> Engines:
+    try:
+        return Engines(zxing.local(), zxing.overall(), Zbar())
+    except DecoderError:
+        return Engines(zxing.local(), zxing.overall())
+
+
+def decoder() -> PatientDecoder:
+    """The door's decoder, as the defaults have it."""
+    return PatientDecoder(engines(), settings.Decoder().effort / FPS)
 
 
 def door_to_light() -> None:
@@ -118,7 +124,7 @@ def _serve(folder: Path) -> tuple[TimedCamera, RecordingPanel]:
         checkpoint="bench",
         kiosk="bench",
         camera=camera,
-        decoder=RotatingDecoder(zxing.local(), engines(), every=10),
+        decoder=decoder(),
         station=Station(Rules(), memory.begin.key),
         outbox=outbox,
         panel=panel,

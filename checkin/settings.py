@@ -115,15 +115,16 @@ class Camera(Section, frozen=True):
 
 
 class Decoder(Section, frozen=True):
-    others_every: Annotated[
-        int,
+    effort: Annotated[
+        float,
         Meta(
             ge=0,
-            le=1000,
-            description="give every n-th unread frame to one of the other engines too, by turns; "
-            "zbar costs ten times as much as the first; 0 never does",
+            le=0.9,
+            description="share of a frame's time that reading may take, extra turns included, "
+            "where something code-like is in sight; 0 gives each frame one look and no more",
+            examples=[0.6],
         ),
-    ] = 10
+    ] = 0.6
 
 
 class Panel(Section, frozen=True):

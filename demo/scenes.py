@@ -49,9 +49,11 @@ class Weather:
     roll_deg: float = 0.0
     blur_px: float = 0.0
     motion_px: float = 0.0
+    motion_deg: float = 0.0
     glare: float = 0.0
     noise: float = 3.0
     gain: float = 1.0
+    contrast: float = 1.0
     shake_px: float = 1.5
 
 
@@ -215,11 +217,12 @@ def _spoil(
     if weather.blur_px > 0.3:  # noqa: PLR2004  below it nothing changes
         frame = cv2.GaussianBlur(frame, (0, 0), weather.blur_px).astype(np.uint8)
     if weather.motion_px >= 1:
-        length = round(weather.motion_px)
-        kernel = np.full((1, length), 1 / length, dtype=np.float32)
-        frame = cv2.filter2D(frame, -1, kernel).astype(np.uint8)
+        frame = cv2.filter2D(frame, -1, _smear(weather)).astype(np.uint8)
     if weather.glare:
         frame = cv2.add(frame, _glare(weather.glare, glare_at)).astype(np.uint8)
+    if weather.contrast != 1:
+        flat = MIDDLE_GREY * (1 - weather.contrast)
+        frame = cv2.convertScaleAbs(frame, alpha=weather.contrast, beta=flat).astype(np.uint8)
     if weather.gain != 1:
         frame = cv2.convertScaleAbs(frame, alpha=weather.gain).astype(np.uint8)
     noise = _noise()[chance.randrange(NOISES)]
@@ -228,11 +231,30 @@ def _spoil(
     return cv2.add(frame, noise * (weather.noise / NOISE_DRAWN), dtype=cv2.CV_8U).astype(np.uint8)
 
 
+def _smear(weather: Weather) -> "NDArray[np.float32]":
+    """What a point becomes while it moves during one exposure."""
+    length = round(weather.motion_px)
+    if not weather.motion_deg:
+        return np.full((1, length), 1 / length, dtype=np.float32)
+    side = length | 1
+    kernel = np.zeros((side, side), dtype=np.float32)
+    middle, angle = (side - 1) / 2, np.radians(weather.motion_deg)
+    for along in np.linspace(-length / 2, length / 2, 8 * length):
+        x = round(middle + along * float(np.cos(angle)))
+        y = round(middle + along * float(np.sin(angle)))
+        kernel[min(max(y, 0), side - 1), min(max(x, 0), side - 1)] += 1
+    smear: NDArray[np.float32] = kernel / kernel.sum()
+    return smear
+
+
 def _glare(strength: float, at: "NDArray[np.float64]") -> "Grey":
     spot = np.zeros((HEIGHT_PX, WIDTH_PX), dtype=np.uint8)
     cv2.circle(spot, (int(at[0]), int(at[1])), 36, round(110 * strength), -1)
     return cv2.GaussianBlur(spot, (0, 0), 22).astype(np.uint8)
 
+
+# What a frame without contrast is: the lens sees only the haze of its own window.
+MIDDLE_GREY = 128
 
 NOISES = 4
 NOISE_DRAWN = 10.0

@@ -33,7 +33,7 @@ from kiosk.ports import (
 )
 
 if TYPE_CHECKING:
-    from kiosk.devices.decoder import RotatingDecoder
+    from kiosk.devices.decoder import PatientDecoder
 
 log = logging.getLogger("vaora.kiosk")
 
@@ -218,7 +218,7 @@ def _loop(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
         camera=camera,
-        decoder=_decoder(loaded.decoder.others_every),
+        decoder=_decoder(loaded.decoder.effort / loaded.camera.fps),
         station=station,
         outbox=outbox,
         panel=panel,
@@ -264,16 +264,17 @@ def _camera(loaded: Settings) -> Camera:
             return ReplayCamera(Path(camera.path), camera.fps, repeat=camera.repeat)
 
 
-def _decoder(every: int) -> "RotatingDecoder":
+def _decoder(frame_s: float) -> "PatientDecoder":
     from kiosk.devices import zxing  # noqa: PLC0415  decoders are loaded by who decodes
-    from kiosk.devices.decoder import RotatingDecoder  # noqa: PLC0415
+    from kiosk.devices.decoder import Engines, PatientDecoder  # noqa: PLC0415
     from kiosk.devices.zbar import Zbar  # noqa: PLC0415
 
     try:
-        return RotatingDecoder(zxing.local(), [zxing.overall(), Zbar()], every)
+        engines = Engines(zxing.local(), zxing.overall(), Zbar())
     except DecoderError as error:
         log.warning("%s; going on with zxing-cpp alone", error)
-        return RotatingDecoder(zxing.local(), [zxing.overall()], every)
+        engines = Engines(zxing.local(), zxing.overall())
+    return PatientDecoder(engines, frame_s)
 
 
 def _panel(loaded: Settings) -> Panel:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import zxingcpp
 from zxingcpp import Barcode, BarcodeFormat, BarcodeFormats, Binarizer, TextMode
 
-from kiosk.ports import Code
+from kiosk.ports import Code, Corners
 
 if TYPE_CHECKING:
     from kiosk.ports import Grey
@@ -27,14 +27,20 @@ class Zxing:
         self._binarizer = binarizer
 
     def read(self, grey: "Grey") -> Sequence[Code]:
+        return self.look(grey)[0]
+
+    def look(self, grey: "Grey") -> tuple[Sequence[Code], Sequence[Corners]]:
+        """The codes that were read, and where one was found that couldn't be; at no extra cost."""
         found = zxingcpp.read_barcodes(
             grey,
             formats=FORMATS,
             try_rotate=False,
             text_mode=TextMode.Plain,
             binarizer=self._binarizer,
+            return_errors=True,
         )
-        return [_code(barcode) for barcode in found]
+        read = [_code(barcode) for barcode in found if barcode.valid]
+        return read, [_corners(barcode) for barcode in found if not barcode.valid]
 
 
 def local() -> Zxing:
@@ -53,11 +59,14 @@ def _code(barcode: Barcode) -> Code:
         text = payload.decode("utf-8")
     except UnicodeDecodeError:
         text = barcode.text
+    return Code(payload, text, _corners(barcode))
+
+
+def _corners(barcode: Barcode) -> Corners:
     at = barcode.position
-    corners = (
+    return (
         (at.top_left.x, at.top_left.y),
         (at.top_right.x, at.top_right.y),
         (at.bottom_right.x, at.bottom_right.y),
         (at.bottom_left.x, at.bottom_left.y),
     )
-    return Code(payload, text, corners)

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 # ISO/IEC 18004, table 7: the largest symbol (40-L) holds 7,089 digits, 4,296 letters, 2,953 bytes.
 LONGEST_PAYLOAD_BYTES = 7_089
 
+# A vCard is made of lines; in everything else a control character is a misread or an attack.
+CARDS_OF_LINES = "BEGIN:VCARD"
+LINE_ENDS = "\r\n\t"
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -29,6 +33,7 @@ def as_text(payload: bytes) -> str | Unreadable:
     text = unicodedata.normalize("NFC", text.rstrip("\r\n"))
     if not text.strip():
         return Unreadable("empty")
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    allowed = LINE_ENDS if text.startswith(CARDS_OF_LINES) else ""
+    if any(unicodedata.category(each) == "Cc" and each not in allowed for each in text):
         return Unreadable("control-characters")
     return text

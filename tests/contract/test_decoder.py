@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -12,8 +13,15 @@ import segno
 from demo import scenes
 from demo.people import person
 from demo.scenes import Carrier, Scene, Weather
-from kiosk.devices import zxing
-from kiosk.devices.decoder import RotatingDecoder
+from kiosk.devices import views, zxing
+from kiosk.devices.decoder import (
+    TRICKLE_FRAMES,
+    Engines,
+    PatientDecoder,
+    Turn,
+    live_turns,
+    without_inner,
+)
 from kiosk.devices.opencv import read_image
 from kiosk.devices.zbar import Zbar
 from kiosk.ports import Code, DecoderError
@@ -28,7 +36,11 @@ def zbar():
         pytest.skip(str(error))
 
 
-@pytest.fixture(params=["zxing", "zxing overall", "zbar", "rotating"])
+def patient(frame_s=0.02):
+    return PatientDecoder(Engines(zxing.local(), zxing.overall()), frame_s)
+
+
+@pytest.fixture(params=["zxing", "zxing overall", "zbar", "patient"])
 def engine(request):
     match request.param:
         case "zxing":
@@ -37,8 +49,8 @@ def engine(request):
             return zxing.overall()
         case "zbar":
             return zbar()
-        case "rotating":
-            return RotatingDecoder(zxing.local(), [zxing.overall()], every=1)
+        case "patient":
+            return patient()
 
 
 def drawn(payload, scale=6, **options):
@@ -131,41 +143,201 @@ def test_a_dark_mode_screen_is_read():
     assert payloads(zxing.local(), next(scenes.frames(shown, 1))) == [b"VISITOR:DARK"]
 
 
-class Counting:
-    def __init__(self, found=()):
-        self.found, self.count = list(found), 0
+class Scripted:
+    """An engine that finds what it is told, and counts how often it was asked."""
+
+    def __init__(self, *found, nearly=()):
+        self.found, self.nearly, self.count = list(found), list(nearly), 0
 
     def read(self, _grey):
         self.count += 1
         return self.found
 
+    def look(self, grey):
+        return self.read(grey), self.nearly
 
-GREY = np.zeros((100, 100), dtype=np.uint8)
+
+class Stopwatch:
+    """A clock that moves by `step_s` whenever it is looked at."""
+
+    def __init__(self, step_s):
+        self.tick, self.step_s = 0.0, step_s
+
+    def __call__(self):
+        self.tick += self.step_s
+        return self.tick
 
 
-def test_the_second_engines_see_every_nth_unread_frame_in_turn():
-    first, second, third = Counting(), Counting(), Counting()
-    decoder = RotatingDecoder(first, [second, third], every=5)
-    for _ in range(20):
-        decoder.read(GREY)
-    assert (first.count, second.count, third.count) == (20, 2, 2)
+CORNERS = ((10, 10), (90, 10), (90, 90), (10, 90))
+EMPTY = np.full((720, 1280), 128, dtype=np.uint8)
+
+
+def textured(x=600, y=300, seed=1):
+    """The empty door with something before it that looks like a code and is none."""
+    frame = EMPTY.copy()
+    noise = np.random.default_rng(seed).integers(0, 2, (40, 40), dtype=np.uint8) * 200
+    frame[y : y + 160, x : x + 160] = np.kron(noise, np.ones((4, 4), dtype=np.uint8))
+    return frame
+
+
+def counting(first=None, step_s=0.001, frame_s=0.02):
+    first, overall = first or Scripted(), Scripted()
+    return first, overall, PatientDecoder(Engines(first, overall), frame_s, Stopwatch(step_s))
+
+
+def test_an_idle_door_costs_one_look_a_frame_and_a_turn_now_and_then():
+    first, overall, decoder = counting()
+    for _ in range(10 * TRICKLE_FRAMES):
+        decoder.read(EMPTY)
+    assert first.count + overall.count == 10 * TRICKLE_FRAMES + 10
+    assert not decoder.effort.attentive
+
+
+def test_something_that_comes_into_sight_gets_turns_and_they_end_when_nothing_changes():
+    first, overall, decoder = counting()
+    for _ in range(30):
+        decoder.read(EMPTY)
+    before = first.count + overall.count
+    decoder.read(textured())
+    assert decoder.effort.attentive
+    assert first.count + overall.count > before + 3
+    for _ in range(1000):  # a poster: part of the door after a while
+        decoder.read(textured())
+    assert not decoder.effort.attentive
+
+
+def test_turns_go_on_where_the_frame_before_stopped():
+    _, _, decoder = counting(step_s=0.004)
+    decoder.read(EMPTY)
+    taken = []
+    for seed in range(30):
+        decoder.read(textured(seed=seed))
+        taken.append(decoder.effort.turns)
+    assert sum(taken) >= len(list(live_turns(decoder._still)))
+    assert max(taken) < 6
+
+
+def test_a_turn_that_would_make_the_frame_late_waits():
+    first, overall, decoder = counting(step_s=0.03, frame_s=0.02)
+    decoder.read(EMPTY)
+    for seed in range(5):
+        decoder.read(textured(seed=seed))
+        assert decoder.effort.turns == 0
+    assert overall.count == 0
+
+
+def test_a_dear_turn_is_tried_again_when_the_machine_has_time():
+    _, _, decoder = counting(step_s=0.018, frame_s=0.02)
+    decoder.read(EMPTY)
+    for seed in range(10):
+        decoder.read(textured(seed=seed))
+    decoder._tick = Stopwatch(0.0005)
+    taken = 0
+    for seed in range(300):
+        decoder.read(textured(seed=seed))
+        taken += decoder.effort.turns
+    assert taken > 300
+
+
+def test_a_nearly_read_code_gets_turns_though_nothing_moved():
+    _, overall, decoder = counting(Scripted(nearly=[CORNERS]))
+    decoder.read(EMPTY)
+    assert decoder.effort.attentive
+    assert overall.count > 0
 
 
 def test_a_frame_that_was_read_costs_no_second_look():
-    code = Code(b"A", "A", ((0, 0),) * 4)
-    first, second = Counting([code]), Counting()
-    decoder = RotatingDecoder(first, [second], every=1)
-    assert decoder.read(GREY) == [code]
-    assert second.count == 0
+    code = Code(b"A", "A", CORNERS)
+    _, overall, decoder = counting(Scripted(code))
+    assert decoder.read(textured()) == [code]
+    assert overall.count == 0
 
 
-def test_zero_never_asks_the_others_but_a_still_image_does():
-    first, second = Counting(), Counting()
-    decoder = RotatingDecoder(first, [second], every=0)
-    decoder.read(GREY)
-    assert second.count == 0
-    decoder.read_still(GREY)
-    assert second.count == 1
+def test_no_effort_is_no_turn_but_a_still_image_has_them_all():
+    first, overall, decoder = counting(frame_s=0)
+    for seed in range(30):
+        decoder.read(textured(seed=seed))
+    assert overall.count == 0
+    decoder.read_still(textured())
+    assert overall.count > 20
+
+
+def test_corners_are_in_the_frames_pixels_whatever_the_view():
+    card = drawn(b"WHERE", scale=4)
+    for view in (views.AS_IT_IS, views.DOUBLE_SHARP, views.SMALLER):
+        turn = Turn(view, zxing.local(), view.name)
+        (code,) = turn.read(card)
+        (plain,) = zxing.local().read(card)
+        assert np.allclose(code.corners, plain.corners, atol=3)
+
+
+def test_two_engines_that_disagree_in_one_place_are_a_misread():
+    first, second = Scripted(), Scripted()
+    decoder = PatientDecoder(Engines(first, first, second), 0.02, Stopwatch(0.0001))
+    decoder.read(EMPTY)
+    right, wrong = Code(b"RIGHT", "", CORNERS), Code(b"WRONG", "", CORNERS)
+    elsewhere = Code(b"OTHER", "", tuple((x + 500, y) for x, y in CORNERS))
+    first.found = [right]
+    assert decoder.read(textured()) == [right]
+    assert decoder._undisputed("as it is by zbar", [wrong, elsewhere]) == [elsewhere]
+    assert decoder._undisputed("as it is by zxing", [wrong]) == []  # zbar has said otherwise
+    decoder._frames += 100
+    assert decoder._undisputed("as it is by zbar", [wrong]) == [wrong]
+
+
+def test_one_engine_may_read_another_code_in_the_same_place_at_once():
+    _, _, decoder = counting()
+    one, other = Code(b"ONE", "", CORNERS), Code(b"OTHER", "", CORNERS)
+    assert decoder._undisputed("first by zxing", [one]) == [one]
+    assert decoder._undisputed("first by zxing", [other]) == [other]
+
+
+def test_a_code_inside_a_code_is_part_of_the_picture():
+    outer = Code(b"OUTER", "", ((0, 0), (100, 0), (100, 100), (0, 100)))
+    inner = Code(b"INNER", "", ((40, 40), (60, 40), (60, 60), (40, 60)))
+    beside = Code(b"BESIDE", "", ((90, 40), (120, 40), (120, 60), (90, 60)))
+    assert list(without_inner([inner, outer, beside])) == [outer, beside]
+    assert list(without_inner([inner])) == [inner]
+
+
+@pytest.mark.parametrize("fold", [2001, 2005, 2011])
+def test_crumpled_paper_is_read_when_two_bends_agree(fold):
+    payload = b"HTTP://CRUMPLED.EXAMPLE/AND-FOLDED-IN-A-POCKET"
+    crumpled = views.wrinkled(fold).see(drawn(payload, scale=8))
+    assert not zxing.local().read(crumpled)
+    assert [code.payload for code in patient().read_still(crumpled)] == [payload]
+
+
+def test_what_only_one_bend_shows_is_not_believed():
+    class Once(Scripted):
+        def read(self, grey):
+            super().read(grey)
+            return [Code(b"GHOST", "", CORNERS)] if self.count == 40 else []
+
+    decoder = PatientDecoder(Engines(Once(), Scripted()), 0)
+    assert decoder.read_still(drawn(b"x")) == []
+
+
+HARD = {
+    "blurred": Weather(blur_px=2.2),
+    "moving": Weather(motion_px=10, motion_deg=0),
+    "noisy": Weather(noise=60),
+    "pale and noisy": Weather(noise=15, contrast=0.2),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_second_before_the_glass_is_enough_where_one_engine_fails(name):
+    payload = person(3).payload
+    shown = Scene(payload, Carrier.PHONE, HARD[name], 3.4, seed=5)
+    decoder, alone = patient(0.5), zxing.local()
+    for frame in scenes.empty_frames(3, seed=1):
+        decoder.read(frame)
+    frames = list(scenes.frames(shown, 30))
+    read_alone = sum(payload in payloads(alone, frame) for frame in frames)
+    read = sum(payload in payloads(decoder, frame) for frame in frames)
+    print(f"{name}: alone {read_alone}, patient {read} of 30")
+    assert read > read_alone
 
 
 @pytest.mark.parametrize(
@@ -177,12 +349,12 @@ def test_zero_never_asks_the_others_but_a_still_image_does():
 )
 def test_what_is_no_grey_image_is_said(grey):
     with pytest.raises(DecoderError):
-        RotatingDecoder(zxing.local(), [], every=0).read(grey)
+        patient(0).read(grey)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (5, 500), (16, 16)])
 def test_an_image_too_small_for_a_code_has_none_and_a_still_one_is_said(shape):
-    decoder = RotatingDecoder(zxing.local(), [], every=0)
+    decoder = patient(0)
     grey = np.zeros(shape, dtype=np.uint8)
     assert decoder.read(grey) == []
     with pytest.raises(DecoderError, match="too few for a QR code"):
@@ -235,13 +407,20 @@ def test_sixteen_bits_a_pixel_are_read(tmp_path):
 
 
 # What the issue asks of photographs by others; what is measured is in docs/performance.md.
-BARS = {"zxing (all)": 168, "boofcv (all)": 198, "dgc (all)": 97}
+BARS = {"zxing (all)": 175, "boofcv (all)": 219, "dgc (all)": 97}
+
+
+# A picture whose list of accepted texts is not what is in it: 54 of 200 bends and another library
+# read "photography", the list says "photograph".
+MISLABELLED = "3561b6c1b168.png"
 
 
 def test_photographs_by_others(images):
     zbar()
-    files = sorted(file for file in images.glob("*/*") if file.is_file())
-    lines = "\n".join(map(json.dumps, decode(*files)))
+    files = [file for file in images.glob("*/*") if file.is_file() and file.name != MISLABELLED]
+    with ThreadPoolExecutor(2) as both:  # each half in a process of its own
+        halves = list(both.map(lambda half: decode(*half), (files[::2], files[1::2])))
+    lines = "\n".join(json.dumps(line) for half in halves for line in half)
     scored = subprocess.run(
         [sys.executable, str(images / "score.py")],
         input=lines, capture_output=True, text=True, check=True, encoding="utf-8",
@@ -250,6 +429,5 @@ def test_photographs_by_others(images):
     rows = {line[:32].strip(): line[32:].split() for line in scored.splitlines()}
     for name, bar in BARS.items():
         assert int(rows[name][rows[name].index("read") + 1]) >= bar, scored
-    for name in ("zxing-falsepositives", "zxing-falsepositives-2", "zxing-unsupported"):
-        assert rows[name][rows[name].index("wrong") + 1] == "0", scored
-    assert rows["boofcv (all)"][rows["boofcv (all)"].index("wrong") + 1] == "0", scored
+    wrong = {name: row[row.index("wrong") + 1] for name, row in rows.items()}
+    assert set(wrong.values()) == {"0"}, scored

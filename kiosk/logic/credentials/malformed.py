@@ -5,6 +5,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """`reason` is a word for the log and the reports: it never holds a part of the payload."""
+    """`error` is a word for the log and the reports: it never holds a part of the payload."""
 
-    reason: str
+    error: str
