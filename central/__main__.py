@@ -27,7 +27,7 @@ SESSION_S = 3 * 24 * 3600
 
 COLUMNS = (
     "id", "checkpoint", "kiosk", "outbox", "seq", "at", "received_at", "synced", "direction",
-    "direction_by", "kind", "verified",
+    "direction_by", "kind", "verified", "turned_away",
 )  # fmt: skip
 
 database = click.option(
@@ -59,7 +59,7 @@ def main() -> None:
 @click.option("--tls-key-file", default="", help="This central's private TLS key.")
 @click.option("--no-tls", is_flag=True, help="Plain MQTT; only on a bench.")
 @click.option("--client-id", default="vaora-central", show_default=True)
-def run(  # noqa: PLR0917  one argument an option
+def run(
     database: Path, host: str, port: int, ca_file: str, cert_file: str, tls_key_file: str,
     client_id: str, *, no_tls: bool,
 ) -> None:  # fmt: skip
@@ -110,6 +110,8 @@ def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_j
             click.echo(json.dumps(fields, ensure_ascii=False))
         else:
             person = str(fields.get("name") or fields.get("code") or fields["person"])
+            if kept.turned_away:
+                person = f"refused: {kept.turned_away}"
             sure = "" if kept.synced else " (clock not set)"
             # A stranger's text: nothing in it may steer the terminal it is shown on.
             person = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in person)

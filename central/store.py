@@ -61,6 +61,12 @@ def m001_begin(db: Database) -> None:
     )
 
 
+@migrations()
+def m002_refusals(db: Database) -> None:
+    """A kiosk's refusals stand among its check-ins, since they count in the same sequence."""
+    db.execute("alter table checkins add column turned_away text not null default ''")
+
+
 class StoreError(OSError):
     """The central's file could not be read or written."""
 
@@ -71,7 +77,7 @@ class StoreLostError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One check-in as `vaora-central list` shows it."""
+    """One check-in as `vaora-central list` shows it; `turned_away` is a refusal's reason."""
 
     id: str
     checkpoint: str
@@ -86,6 +92,7 @@ class Kept:
     kind: str
     verified: bool
     body: bytes
+    turned_away: str = ""
 
 
 class Store:
@@ -143,7 +150,7 @@ class Store:
         row = (
             c.id, data.checkpoint, data.kiosk, c.outbox, c.seq, c.time.isoformat(), at,
             data.clock.synced, data.direction, data.direction_by, data.credential.kind,
-            data.credential.verified, arrival.body,
+            data.credential.verified, arrival.body, data.refused,
         )  # fmt: skip
         marks = ", ".join("?" * len(row))
         if self._db.execute(f"insert or ignore into checkins values ({marks})", row).rowcount:  # noqa: S608  only question marks

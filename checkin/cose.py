@@ -108,13 +108,9 @@ def inflate(packed: bytes, *, raw: bool = False) -> bytes:
     return plain
 
 
-def from_cbor(raw: bytes) -> Any:  # noqa: ANN401  whatever a stranger wrote
-    """The one CBOR value that `raw` is. Raises `CoseError`, whatever the bytes.
-
-    Tags come back as `CBORTag`-less values where cbor2 knows them; a nested value is limited by
-    cbor2's own depth.
-    """
-    if len(raw) > LONGEST_TOKEN_BYTES:
+def from_cbor(raw: bytes, longest_bytes: int = LONGEST_TOKEN_BYTES) -> Any:  # noqa: ANN401  a stranger's
+    """The one CBOR value that `raw` is. Raises `CoseError`, whatever the bytes."""
+    if len(raw) > longest_bytes:
         raise CoseError("too-long")
     stream = BytesIO(raw)
     try:
@@ -131,9 +127,9 @@ def to_cbor(value: object) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def take_apart(raw: bytes) -> Signed:
+def take_apart(raw: bytes, longest_bytes: int = LONGEST_TOKEN_BYTES) -> Signed:
     """Read a COSE_Sign1 message, with its tag or without, with a CWT's tag around it or without."""
-    value = from_cbor(raw)
+    value = from_cbor(raw, longest_bytes)
     for tag in (CWT_TAG, SIGN1_TAG):
         if isinstance(value, cbor2.CBORTag) and value.tag == tag:
             value = value.value
@@ -253,6 +249,10 @@ class SigningKey:
         if len(raw) != ED25519_BYTES:
             raise CoseError("key")
         self._key = Ed25519PrivateKey.from_private_bytes(raw)
+
+    @property
+    def secret(self) -> bytes:
+        return self._key.private_bytes_raw()
 
     @property
     def public(self) -> bytes:

@@ -19,6 +19,10 @@ from checkin.seal import Seal
 
 TYPE = "vn.vaora.checkin.v1"
 
+# Somebody showed a credential that isn't taken here. It stands in the same sequence as the
+# check-ins, says why, and nothing of who it was.
+REFUSAL = "vn.vaora.refusal.v1"
+
 # The longest event that is read. One that the door wrote is under 2 kB; a central that reads
 # more has a stranger's bytes before it.
 LONGEST_EVENT_BYTES = 16_384
@@ -26,12 +30,15 @@ LONGEST_EVENT_BYTES = 16_384
 # `sequence` has to sort as text (the extension's own rule): 2**63 has 19 digits.
 SEQUENCE_DIGITS = 19
 
+# A reason is a word or three, never a text.
+LONGEST_REASON = 64
+
 Direction = Literal["in", "out"]
 
 # How the direction was known. `mounting`: this kiosk reads one direction only. `alternating`: the
-# other one than this visitor's last. `first-seen`: alternating, but nothing was known of this
-# visitor since the kiosk booted, so that `in` is the likely answer and not a known one.
-DirectionBy = Literal["mounting", "alternating", "first-seen"]
+# other one than this visitor's last. `button`: chosen at the kiosk. `first-seen`: alternating or by
+# button, but nothing was known since the kiosk booted, so that `in` is likely and not known.
+DirectionBy = Literal["mounting", "alternating", "first-seen", "button"]
 
 
 class EventError(ValueError):
@@ -69,10 +76,11 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     clock: Believed
     sealed: Sealed | None = None
     person: dict[str, str] | None = None
+    refused: str = ""
 
 
 class CheckIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One accepted arrival or departure, as it travels.
+    """One accepted arrival or departure, as it travels; or one refusal, which is none.
 
     `id` is a UUIDv7, made once, when the check-in is recorded: the central may receive it many
     times and knows by `id` that it is one. (`outbox`, `sequence`) counts without a gap, so that
@@ -86,7 +94,7 @@ class CheckIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outbox: str
     data: Data
     specversion: Literal["1.0"] = "1.0"
-    type: Literal["vn.vaora.checkin.v1"] = "vn.vaora.checkin.v1"
+    type: Literal["vn.vaora.checkin.v1", "vn.vaora.refusal.v1"] = "vn.vaora.checkin.v1"
     datacontenttype: Literal["application/json"] = "application/json"
 
     @property
@@ -137,7 +145,11 @@ def _check(checkin: CheckIn) -> None:
     data = checkin.data
     if checkin.source != source(data.checkpoint, data.kiosk):
         raise EventError("source and data name different kiosks")
-    if (data.sealed is None) == (data.person is None):
+    if (checkin.type == REFUSAL) != bool(data.refused) or len(data.refused) > LONGEST_REASON:
+        raise EventError("a refusal has a reason, and a check-in has none")
+    if data.refused and (data.sealed is not None or data.person is not None):
+        raise EventError("a refusal says nothing of who it was")
+    if not data.refused and (data.sealed is None) == (data.person is None):
         raise EventError("exactly one of sealed and person must be there")
     if not 0 < len(checkin.id) <= 64 or not 0 < len(checkin.outbox) <= 64:  # noqa: PLR2004  longer ids are none of ours
         raise EventError("id and outbox have 1 to 64 characters")

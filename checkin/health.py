@@ -16,13 +16,19 @@ LONGEST_FILE_BYTES = 65_536
 
 
 class KioskHealth(msgspec.Struct, frozen=True):
-    """How the kiosk process is, for the daemon's state message. `tick` is monotonic, of `boot`."""
+    """How the kiosk process is, for the daemon's state message. `tick` is monotonic, of `boot`.
+
+    `trust_days` and `revocations_days` are the ages of the signed lists; None where there is none,
+    or where the clock can't tell.
+    """
 
     boot: str
     tick: float
     camera: str
     frames_per_s: float
     faults: list[str] = []
+    trust_days: float | None = None
+    revocations_days: float | None = None
 
 
 class SyncHealth(msgspec.Struct, frozen=True):

@@ -79,7 +79,10 @@ class OutboxLostError(OutboxError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is written beside an event: no personal field is among it."""
+    """What is written beside an event: no personal field is among it.
+
+    `tag` is empty for a refusal: it is no visit that the hold-off would have to know of.
+    """
 
     id: str
     at: datetime
@@ -269,7 +272,8 @@ class Outbox:
                 "select boot, tag, tick, direction from checkins order by seq desc limit ?",
                 (limit,),
             )
-            found = [Visit(*row[1:]) for row in takewhile(lambda row: row[0] == boot, newest)]
+            same_boot = takewhile(lambda row: row[0] == boot, newest)
+            found = [Visit(*row[1:]) for row in same_boot if row[1]]
         return found[::-1]
 
     def summary(self) -> Summary:

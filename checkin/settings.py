@@ -57,21 +57,16 @@ class Kiosk(Section, frozen=True):
 
 class Door(Section, frozen=True):
     direction: Annotated[
-        Literal["in", "out", "alternate"],
-        Meta(description="what a check-in here means; `alternate` turns round per visitor"),
+        Literal["in", "out", "alternate", "button"],
+        Meta(
+            description="what a check-in here means; `alternate` turns round per visitor, `button` "
+            "is chosen at the kiosk"
+        ),
     ] = "in"
     hold_off_s: Annotated[
         float,
         Meta(ge=1, le=86_400, description="seconds out of sight that end a visit", examples=[10.0]),
     ] = 10.0
-    accept: Annotated[
-        tuple[Literal["cccd", "visitor"], ...],
-        Meta(
-            min_length=1,
-            description="kinds of credential that are taken here",
-            examples=[["cccd"]],
-        ),
-    ] = ("cccd", "visitor")
     visitor_prefix: Annotated[
         str,
         Meta(
@@ -81,6 +76,101 @@ class Door(Section, frozen=True):
             examples=["VISITOR:"],
         ),
     ] = "VISITOR:"
+
+
+Kind = Literal[
+    "cccd", "qrqg", "bhyt", "hc1", "shc", "pass", "health-declaration", "vcard", "visitor"
+]
+ProvableKind = Literal["hc1", "shc", "pass"]
+
+# Kind and field: what of a credential goes into the record.
+Field = Annotated[str, Meta(pattern=r"^[a-z0-9-]+\.[a-z_]+$")]
+
+# Empty, or a day.
+Day = Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+
+_ACCEPT = Meta(
+    min_length=1,
+    description="kinds of credential that are taken here",
+    examples=[["cccd", "pass"]],
+)
+_VERIFY = Meta(
+    description="kinds that are taken only if a signature proves them; the rest is read and "
+    "recorded as unverified",
+    examples=[["pass", "hc1"]],
+)
+_KEEP = Meta(
+    description="what of the bearer is recorded, as `kind.field`; empty keeps what tracing needs "
+    "and no more",
+    examples=[["cccd.name", "cccd.id_number"]],
+)
+
+
+class Policy(Section, frozen=True):
+    accept: Annotated[tuple[Kind, ...], _ACCEPT] = (
+        "cccd", "qrqg", "bhyt", "hc1", "shc", "pass", "health-declaration", "visitor",
+    )  # fmt: skip
+    must_verify: Annotated[tuple[ProvableKind, ...], _VERIFY] = ("pass",)
+    keep: Annotated[tuple[Field, ...], _KEEP] = ()
+    hours: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\d{2}:\d{2} ?- ?\d{2}:\d{2})?$",
+            description="local hours in which visitors are taken; empty is always",
+            examples=["06:00-22:00"],
+        ),
+    ] = ""
+    begins: Annotated[
+        Day,
+        Meta(description="first day of an event; empty is open", examples=["2026-12-01"]),
+    ] = ""
+    ends: Annotated[
+        Day, Meta(description="last day of an event; empty is open", examples=["2026-12-03"])
+    ] = ""
+    utc_offset_h: Annotated[
+        float, Meta(ge=-12, le=14, description="hours of local time ahead of UTC; Viet Nam is 7")
+    ] = 7.0
+    authority: Annotated[
+        str,
+        Meta(
+            description="the public key that signs trust lists and revocations, as `vaora-pass "
+            "keygen` prints it; without it neither is read"
+        ),
+    ] = ""
+    trust_file: Annotated[
+        str,
+        Meta(description="signed list of whose passes and certificates count; empty is none"),
+    ] = ""
+    revocations_file: Annotated[
+        str, Meta(description="signed list of passes that were called back; empty is none")
+    ] = ""
+    stale_after_days: Annotated[
+        float,
+        Meta(gt=0, le=3_650, description="age from which a trust list or revocations are a fault"),
+    ] = 30.0
+
+
+class Epidemic(Section, frozen=True):
+    begins: Annotated[
+        Day,
+        Meta(
+            description="first day of the epidemic rules, in place of [policy]'s; empty is never",
+            examples=["2026-12-01"],
+        ),
+    ] = ""
+    ends: Annotated[
+        Day, Meta(description="their last day; empty is open", examples=["2027-01-31"])
+    ] = ""
+    accept: Annotated[tuple[Kind, ...], _ACCEPT] = (
+        "cccd", "qrqg", "bhyt", "hc1", "shc", "pass", "health-declaration", "visitor",
+    )  # fmt: skip
+    must_verify: Annotated[tuple[ProvableKind, ...], _VERIFY] = ("pass", "hc1", "shc")
+    keep: Annotated[tuple[Field, ...], _KEEP] = (
+        "cccd.name", "cccd.id_number", "cccd.dob", "cccd.address", "qrqg.qid", "qrqg.name",
+        "qrqg.phone", "bhyt.name", "bhyt.bhyt_code", "bhyt.dob", "bhyt.address", "hc1.name",
+        "hc1.dob", "shc.name", "shc.dob", "pass.pass_id", "pass.pass_kind", "pass.name",
+        "health-declaration.declaration", "visitor.code",
+    )  # fmt: skip
 
 
 class Camera(Section, frozen=True):
@@ -106,6 +196,36 @@ class Camera(Section, frozen=True):
             examples=[10.0],
         ),
     ] = 0.0
+    exposure_us: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="longest exposure in microseconds, a multiple of 10,000 under 50 Hz lamps "
+            "and of a phone's screen; 0 leaves it to the camera",
+            examples=[10000],
+        ),
+    ] = 10_000
+    gain: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=64,
+            description="fixed analogue gain with the exposure above; 0 leaves both to the camera, "
+            "which then prefers short exposures",
+            examples=[4.0],
+        ),
+    ] = 0.0
+    zoom: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=8,
+            description="part of the sensor's middle that fills the frame: 2 makes a module twice "
+            "as many pixels and sees half as wide",
+            examples=[1.5],
+        ),
+    ] = 1.0
     stall_s: Annotated[
         float,
         Meta(
@@ -145,6 +265,29 @@ class Panel(Section, frozen=True):
         Meta(description="active: has one tone of its own; passive: plays the tone it is given"),
     ] = "active"
 
+    direction_button_pin: Annotated[
+        OptionalPin,
+        Meta(description="BCM number of the direction button, to ground; 0 where there is none"),
+    ] = 0
+    test_button_pin: Annotated[
+        OptionalPin,
+        Meta(
+            description="BCM number of the button that, held, starts the self-test; 0 where there "
+            "is none"
+        ),
+    ] = 0
+    lamp_pin: Annotated[
+        OptionalPin,
+        Meta(description="BCM number of a lamp for dark places; 0 where there is none"),
+    ] = 0
+    lamp_below: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=255,
+            description="mean grey of a frame (0 to 255) below which the lamp goes on",
+        ),
+    ] = 50
     not_synced_after_s: Annotated[
         float,
         Meta(
@@ -238,6 +381,8 @@ class Settings(Section, frozen=True):
     ] = ""
     kiosk: Kiosk = Kiosk()
     door: Door = Door()
+    policy: Policy = Policy()
+    epidemic: Epidemic = Epidemic()
     camera: Camera = Camera()
     decoder: Decoder = Decoder()
     panel: Panel = Panel()
@@ -304,7 +449,11 @@ def _check_together(settings: Settings, name: str) -> None:
             raise SettingsError(f"{name}: {where} = {value!r}: has a control character in it")
     panel = settings.panel
     pins = {"green_pin": panel.green_pin, "red_pin": panel.red_pin, "amber_pin": panel.amber_pin}
-    pins["buzzer_pin"] = panel.buzzer_pin
+    pins |= {"buzzer_pin": panel.buzzer_pin, "lamp_pin": panel.lamp_pin}
+    pins |= {
+        "direction_button_pin": panel.direction_button_pin,
+        "test_button_pin": panel.test_button_pin,
+    }
     used: dict[int, str] = {}
     for key, pin in pins.items():
         if pin and pin in used:
@@ -312,6 +461,16 @@ def _check_together(settings: Settings, name: str) -> None:
                 f"{name}: [panel] {key} = {pin}: {used[pin]} is on that pin already"
             )
         used[pin] = key
+    if settings.door.direction == "button" and not panel.direction_button_pin:
+        raise SettingsError(
+            f'{name}: [door] direction = "button" needs [panel] direction_button_pin'
+        )
+    policy = settings.policy
+    if (policy.trust_file or policy.revocations_file) and not policy.authority:
+        raise SettingsError(
+            f"{name}: [policy] authority is missing: without the public key that signs it, a trust "
+            "list could be anybody's. `vaora-pass keygen` prints it"
+        )
     camera = settings.camera
     if camera.source != "picamera2" and not camera.path:
         raise SettingsError(
@@ -376,7 +535,7 @@ def _hint(section: str, key: str) -> str:
     meta = meta_of(kind, key)
     if meta is None:
         return ""
-    words = re.findall(r"'([a-z0-9]+)'", str(get_type_hints(kind).get(key)))
+    words = re.findall(r"'([a-z0-9-]+)'", str(get_type_hints(kind).get(key)))
     if words and "Literal" in str(get_type_hints(kind).get(key)):
         return f" ({meta.description}; one of {', '.join(words)})"
     example = f", such as {meta.examples[0]!r}" if meta.examples else ""

@@ -6,9 +6,10 @@ import secrets
 import sys
 import time
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -19,6 +20,9 @@ from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_damaged
 from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings
+from checkin.signed_list import SignedListError
+from kiosk.logic import policy
+from kiosk.logic.policy import Policy, Terms
 from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
 from kiosk.memory import Memory
@@ -28,9 +32,12 @@ from kiosk.ports import (
     CameraError,
     Code,
     DecoderError,
+    Frame,
     Panel,
     PanelError,
 )
+from kiosk.trusted import Trusted
+from kiosk.watch import WATCHER_FILE, Quality, Watch, drawn, read_seen
 
 if TYPE_CHECKING:
     from kiosk.devices.decoder import PatientDecoder
@@ -38,6 +45,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("vaora.kiosk")
 
 SEAL_OFF = "off"
+
+# A running kiosk writes four times a second once it has noticed the watcher, which takes a second.
+SEEN_STALE_S = 5.0
+WATCH_EVERY_S = 0.5
 
 # How long a kiosk that can't start shows so before it ends, to be started again.
 OUT_OF_ORDER_S = 5.0
@@ -81,6 +92,42 @@ def settings_(settings_file: Path, *, defaults: bool) -> None:
 
 
 @main.command()
+@click.option("--once", is_flag=True, help="Print one look and end.")
+@settings_option
+@click.pass_obj
+def watch(settings_file: Path, *, once: bool) -> None:
+    """Show what the running kiosk sees and decides, until Ctrl-C; works over ssh.
+
+    Frame rate, milliseconds per stage, light and focus with hints, and the last verdicts without
+    anything of a visitor.
+    """
+    folder = Path(load(settings_file).kiosk.runtime_dir)
+    stopped = stop_signals()
+    clock = SystemClock()
+    began = clock.moment().tick
+    shown = None
+    while not stopped.is_set():
+        try:
+            (folder / WATCHER_FILE).touch()
+        except OSError as error:
+            raise click.ClickException(
+                f"{folder}: {error.strerror}; watch as root or as a member of the group vaora"
+            ) from error
+        seen = read_seen(folder)
+        tick = clock.moment().tick
+        if seen is not None and 0 <= tick - seen.tick < SEEN_STALE_S:
+            shown = tick
+            click.echo(drawn(seen, tick) if once else f"\x1b[H\x1b[2J{drawn(seen, tick)}")
+            if once:
+                return
+        elif tick - (shown or began) > SEEN_STALE_S:
+            raise click.ClickException(
+                "no kiosk writes here: is vaora-kiosk running, with the same settings file?"
+            )
+        stopped.wait(WATCH_EVERY_S)
+
+
+@main.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 def decode(images: tuple[Path, ...]) -> None:
     """Read the codes in image files; a JSON line each.
@@ -105,6 +152,22 @@ def decode(images: tuple[Path, ...]) -> None:
         except DecoderError as error:
             line["error"] = str(error)
         click.echo(json.dumps(line, ensure_ascii=False))
+
+
+@main.command()
+@click.argument("lines", type=click.File("r", encoding="utf-8", errors="replace"), default="-")
+def read(lines: TextIO) -> None:
+    """Read payloads, JSON lines on standard input or in a file; a JSON line each.
+
+    {"payload": text or a list of texts, "clock"?: ISO 8601, "trust"?: [{"kid", "cert_der_b64"}],
+    "jwks"?: {"keys": […]}, "pass_keys"?: […], "id"?}. Prints the id and what the kiosk's readers
+    make of it; a line that is none of these is a line with "error". Needs no settings.
+    """
+    from kiosk import reading  # noqa: PLC0415  only this command needs it
+
+    for line in lines:
+        if line.strip():
+            click.echo(json.dumps(reading.answer(line, datetime.now(UTC)), ensure_ascii=False))
 
 
 def _as_json(code: Code) -> dict[str, object]:
@@ -210,15 +273,17 @@ def _loop(
     clock = SystemClock()
     now = clock.moment()
     memory = Memory(loaded.sightings_file, now)
-    station = _station(loaded, memory)
+    trusted = _trusted(loaded)
+    station = _station(loaded, memory, trusted)
     visits = [(v.tag, v.tick, v.direction) for v in outbox.visits(now.boot, MOST_VISITORS)]
     begin = memory.begin
     station.restore(visits, begin.sightings, noted=begin.tick, tick=now.tick)
+    decoder = _decoder(loaded.decoder.effort / loaded.camera.fps)
     return KioskLoop(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
         camera=camera,
-        decoder=_decoder(loaded.decoder.effort / loaded.camera.fps),
+        decoder=decoder,
         station=station,
         outbox=outbox,
         panel=panel,
@@ -226,19 +291,64 @@ def _loop(
         seal=seal,
         random=secrets.token_bytes,
         memory=memory,
+        trusted=trusted,
+        stale_after_days=loaded.policy.stale_after_days,
+        lamp_below=loaded.panel.lamp_below if loaded.panel.lamp_pin else 0,
+        watch=Watch(Path(loaded.kiosk.runtime_dir), camera.name, lambda: decoder.effort, _quality),
         health_file=loaded.kiosk_health_file,
         not_synced_after_s=loaded.panel.not_synced_after_s,
     )
 
 
-def _station(loaded: Settings, memory: Memory) -> Station:
+def _station(loaded: Settings, memory: Memory, trusted: Trusted) -> Station:
+    trusted.refresh()
     rules = Rules(
         direction=loaded.door.direction,
         hold_off_s=loaded.door.hold_off_s,
         visitor_prefix=loaded.door.visitor_prefix,
-        accept=frozenset(loaded.door.accept),
+        policy=_policy(loaded),
     )
-    return Station(rules, memory.begin.key)
+    return Station(rules, memory.begin.key, trusted.trust())
+
+
+def _policy(loaded: Settings) -> Policy:
+    """The rules in the settings. Raises `click.ClickException`, with what to write instead."""
+    settings_ = loaded.policy
+    try:
+        where = "[policy]"
+        normal = _terms(settings_)
+        event_days = policy.days_from(settings_.begins, settings_.ends)
+        hours = policy.hours_from(settings_.hours)
+        where = "[epidemic]"
+        epidemic_days = policy.days_from(loaded.epidemic.begins, loaded.epidemic.ends)
+        epidemic = _terms(loaded.epidemic) if loaded.epidemic.begins else None
+    except ValueError as error:
+        raise click.ClickException(f"{where} {error}") from error
+    return Policy(
+        checkpoint=loaded.kiosk.checkpoint,
+        normal=normal,
+        epidemic=epidemic,
+        epidemic_days=epidemic_days,
+        event_days=event_days,
+        hours=hours,
+        utc_offset=timedelta(hours=settings_.utc_offset_h),
+    )
+
+
+def _terms(section: settings.Policy | settings.Epidemic) -> Terms:
+    return Terms(
+        accept=frozenset(section.accept),
+        must_verify=frozenset(section.must_verify),
+        keep=policy.keep_from(section.keep),
+    )
+
+
+def _trusted(loaded: Settings) -> Trusted:
+    settings_ = loaded.policy
+    try:
+        return Trusted(settings_.authority, settings_.trust_file, settings_.revocations_file)
+    except SignedListError as error:
+        raise click.ClickException(f"[policy] {error}") from error
 
 
 def _camera(loaded: Settings) -> Camera:
@@ -252,6 +362,9 @@ def _camera(loaded: Settings) -> Camera:
                 camera.height,
                 camera.fps,
                 lens_position=camera.lens_position,
+                exposure_us=camera.exposure_us,
+                gain=camera.gain,
+                zoom=camera.zoom,
                 stall_s=camera.stall_s,
             )
         case "webcam":
@@ -277,6 +390,12 @@ def _decoder(frame_s: float) -> "PatientDecoder":
     return PatientDecoder(engines, frame_s)
 
 
+def _quality(frame: Frame) -> Quality:
+    from kiosk.devices import views  # noqa: PLC0415  loaded already by the decoder
+
+    return Quality(*views.light_of(frame.grey))
+
+
 def _panel(loaded: Settings) -> Panel:
     panel = loaded.panel
     if panel.kind == "terminal":
@@ -291,6 +410,9 @@ def _panel(loaded: Settings) -> Panel:
         amber_pin=panel.amber_pin,
         buzzer_pin=panel.buzzer_pin,
         buzzer=panel.buzzer,
+        lamp_pin=panel.lamp_pin,
+        direction_button_pin=panel.direction_button_pin,
+        test_button_pin=panel.test_button_pin,
     )
 
 

@@ -1,6 +1,7 @@
 """The kiosk's one loop: a frame, its codes, a verdict, the disk, the light. In this order."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,9 +12,22 @@ from checkin.health import KioskHealth
 from checkin.outbox import Entry, Outbox, OutboxError, OutboxLostError
 from checkin.seal import Seal
 from kiosk.logic import feedback
-from kiosk.logic.station import Accepted, ForeignCode, Refused, Station, Verdict
+from kiosk.logic.button import Button, Press
+from kiosk.logic.lamp import Lamp
+from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Station, Verdict
 from kiosk.memory import Memory
-from kiosk.ports import Camera, CameraEndedError, CameraError, Code, Decoder, Panel, Pattern
+from kiosk.ports import (
+    Camera,
+    CameraEndedError,
+    CameraError,
+    Code,
+    Decoder,
+    Frame,
+    Panel,
+    Pattern,
+)
+from kiosk.trusted import Trusted
+from kiosk.watch import Watch
 
 log = logging.getLogger("vaora.kiosk")
 
@@ -29,6 +43,15 @@ SIGHTINGS_EVERY_S = 1.0
 
 # More codes than this in one frame are a wall of stickers, not people.
 MOST_CODES = 8
+
+# Refusals on disk per minute at most: a screen that shows a new forged code in each frame must not
+# fill the outbox before the next visitor comes.
+MOST_REFUSALS = 60
+REFUSALS_S = 60.0
+
+# How often and how closely a frame is looked at for its light: every 16th pixel twice a second.
+LIGHT_EVERY_FRAMES = 15
+LIGHT_STEP_PX = 16
 
 # A check-in whose writing failed keeps its id while its visitor may still be trying.
 RETRY_S = 30.0
@@ -53,6 +76,10 @@ class KioskLoop:
         memory: Memory,
         health_file: Path,
         not_synced_after_s: float = 900.0,
+        trusted: Trusted | None = None,
+        stale_after_days: float = 30.0,
+        lamp_below: float = 0.0,
+        watch: Watch | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._kiosk = kiosk
@@ -67,6 +94,13 @@ class KioskLoop:
         self._memory = memory
         self._health_file = health_file
         self._not_synced_after_s = not_synced_after_s
+        self._trusted = trusted
+        self._stale_after_days = stale_after_days
+        self._lamp = Lamp(lamp_below)
+        self._lamp_is_on = False
+        self._mean: float | None = None
+        self._direction_button, self._test_button = Button(), Button()
+        self._watch = watch
         self._faults: set[str] = set()
         self._unrecorded: dict[bytes, tuple[str, float]] = {}
         self._green_until = 0.0
@@ -78,6 +112,7 @@ class KioskLoop:
         self._health_due = 0.0
         self._sightings_due = 0.0
         self._fault_shown_until = 0.0
+        self._refusals: deque[float] = deque()
         self._confirmed = -1
         self._confirmed_tick = self._frames_since
         self._resting: Pattern | None = None
@@ -85,9 +120,13 @@ class KioskLoop:
 
     def turn(self) -> None:
         """Look at one frame and act on it. Raises `CameraEndedError` at a replay's end."""
+        asked = self._clock.moment().tick
         try:
             with self._camera.frame() as frame:
                 codes = self._decoder.read(frame.grey)
+                self._look_at_light(frame)
+                if self._watch is not None and self._watch.on:
+                    self._watch.frame(frame, asked=asked, read=self._clock.moment().tick)
         except CameraEndedError:
             raise
         except CameraError as error:
@@ -97,7 +136,10 @@ class KioskLoop:
         self._camera_works()
         if codes:
             self._serve(codes, now)
+        self._mind_buttons(now)
         self._keep_house(now)
+        if self._watch is not None and self._watch.on:
+            self._watch.served(now, self._clock.moment().tick, sorted(self._faults))
 
     def stop(self) -> None:
         """Let go of the camera. What counts is on disk already."""
@@ -112,17 +154,23 @@ class KioskLoop:
         done: list[Verdict] = []
         failed = False
         for payload in payloads:
-            verdict = self._station.judge(payload, tick=now.tick)
+            verdict = self._station.judge(payload, at=now.at, tick=now.tick, synced=now.synced)
+            if isinstance(verdict, Refused):
+                self._record_refusal(verdict, now)
             if not isinstance(verdict, Accepted) or self._record(verdict, now):
                 done.append(verdict)
             else:
                 failed = True
         self._log(done)
+        if self._watch is not None:
+            self._watch.judged(done, now.tick)
         accepted = [verdict for verdict in done if isinstance(verdict, Accepted)]
         if failed and not accepted:
             self._show_fault(now)
             return
         pattern = feedback.pattern_for(done)
+        if pattern is not None and any(_is_inspection(verdict) for verdict in done):
+            pattern = feedback.after(pattern, self._status(now))
         if pattern is not None:
             self._show(pattern, now, is_green=bool(accepted))
 
@@ -177,9 +225,52 @@ class KioskLoop:
             direction_by=accepted.direction_by,
             credential=Shown(kind=credential.kind, verified=credential.verified),
             clock=Believed(boot=now.boot, tick_s=round(now.tick, 3), synced=now.synced),
-            person=credential.person(),
+            person=accepted.kept,
         )
         return event.closed(data, self._seal) if self._seal is not None else data
+
+    def _record_refusal(self, refused: Refused, now: Moment) -> None:
+        """Write down why somebody was turned away, once per showing; not who it was.
+
+        The red light doesn't wait for it: it promises nothing.
+        """
+        if refused.held or now.tick < self._disk_due or not self._may_record_refusal(now.tick):
+            return
+        id = event.uuid7(now.at, self._random(10))
+        entry = Entry(
+            id=id,
+            at=now.at,
+            direction=refused.direction,
+            kind=refused.credential.kind,
+            boot=now.boot,
+            tick=now.tick,
+            tag=b"",
+        )
+        data = Data(
+            checkpoint=self._checkpoint,
+            kiosk=self._kiosk,
+            direction=refused.direction,
+            direction_by=refused.direction_by,
+            credential=Shown(entry.kind, refused.credential.verified),
+            clock=Believed(boot=now.boot, tick_s=round(now.tick, 3), synced=now.synced),
+            refused=refused.reason,
+        )
+        try:
+            self._outbox.append(entry, lambda outbox, seq: self._encode(id, data, now, outbox, seq))
+        except OutboxLostError:
+            raise
+        except OutboxError as error:
+            self._disk_due = now.tick + DISK_AGAIN_S
+            self._fault_begins("outbox", str(error))
+
+    def _may_record_refusal(self, tick: float) -> bool:
+        """Whether fewer than so many were recorded in the last minute."""
+        while self._refusals and tick - self._refusals[0] >= REFUSALS_S:
+            self._refusals.popleft()
+        if len(self._refusals) >= MOST_REFUSALS:
+            return False
+        self._refusals.append(tick)
+        return True
 
     def _encode(self, id: str, data: Data, now: Moment, outbox: str, seq: int) -> bytes:
         checkin = CheckIn(
@@ -189,6 +280,7 @@ class KioskLoop:
             sequence=event.sequence(seq),
             outbox=outbox,
             data=data,
+            type="vn.vaora.refusal.v1" if data.refused else "vn.vaora.checkin.v1",
         )
         return event.encode(checkin)
 
@@ -242,10 +334,67 @@ class KioskLoop:
         """Who was turned away and why, once per showing; never who they are."""
         for verdict in verdicts:
             match verdict:
-                case Refused(reason, _, held) if not held:
-                    log.info("refused: %s", reason)
-                case ForeignCode(reason, _, held) if not held:
+                case Refused(reason=reason, held=False, credential=shown):
+                    log.info("refused: %s, %s", shown.kind, reason)
+                case ForeignCode(reason=reason, held=False):
                     log.info("foreign code: %s", reason)
+
+    def _status(self, now: Moment) -> Pattern:
+        """How it stands with what is recorded here, for an inspector's eyes and ears."""
+        try:
+            found = self._outbox.summary()
+        except OutboxError:
+            return feedback.FAULT
+        known = found.confirmed > 0 or found.pending == 0
+        return feedback.status_pattern(
+            found.pending, now.tick - self._confirmed_tick if known else None
+        )
+
+    def _look_at_light(self, frame: Frame) -> None:
+        """The mean grey of a few of the frame's pixels, now and then."""
+        if self._frames % LIGHT_EVERY_FRAMES == 0:
+            self._mean = float(frame.grey[::LIGHT_STEP_PX, ::LIGHT_STEP_PX].mean())
+
+    def _mind_buttons(self, now: Moment) -> None:
+        down = self._panel.buttons()
+        if self._direction_button.look(down=down.direction, tick=now.tick) is Press.PRESSED:
+            chosen = self._station.turn_round()
+            if chosen is not None:
+                log.info("direction button: %s from now on", chosen)
+                shown = feedback.DIRECTION_IN if chosen == "in" else feedback.DIRECTION_OUT
+                self._panel.play(shown)
+        if self._test_button.look(down=down.test, tick=now.tick) is Press.HELD:
+            self._test_self(now)
+
+    def _test_self(self, now: Moment) -> None:
+        """Every light and tone, then what was found: yes as an accepted visitor's, or a fault."""
+        self._check_outbox(now)
+        self._check_trust(now)
+        try:
+            self._outbox.try_writing()
+        except OutboxLostError:
+            raise
+        except OutboxError as error:
+            self._fault_begins("outbox", str(error))
+        found = sorted(self._faults)
+        log.info("self-test: %s", ", ".join(found) or "no faults")
+        result = feedback.FAULT if found else feedback.ACCEPTED_IN
+        self._panel.play(feedback.after(feedback.SELF_TEST, result))
+
+    def _check_trust(self, now: Moment) -> None:
+        """Take over a newer list; a list that is stale or can't be used is a fault."""
+        if self._trusted is None:
+            return
+        fresh = self._trusted.refresh()
+        if fresh is not None:
+            self._station.trusts(fresh)
+        oldest = self._trusted.ages(now.at).oldest()
+        if self._trusted.trouble:
+            self._fault_begins("trust", self._trusted.trouble)
+        elif now.synced and oldest > self._stale_after_days:
+            self._fault_begins("trust", f"the signed lists are {oldest:.0f} days old")
+        else:
+            self._fault_ends("trust")
 
     def _keep_house(self, now: Moment) -> None:
         """What is done now and then, between visitors."""
@@ -255,12 +404,22 @@ class KioskLoop:
         if now.tick >= self._sightings_due:
             self._sightings_due = now.tick + SIGHTINGS_EVERY_S
             self._memory.save(self._station.sightings(now.tick), now)
+            if self._watch is not None:
+                self._watch.look_for_watcher(now.tick)
         if now.tick >= self._health_due:
             self._health_due = now.tick + HEALTH_EVERY_S
             self._check_outbox(now)
+            self._check_trust(now)
             self._write_health(now)
+        if self._mean is not None:
+            on = self._lamp.look(self._mean, now.tick)
+            if on != self._lamp_is_on:
+                self._lamp_is_on = on
+                self._panel.lamp(on=on)
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
-        self._rest(feedback.idle_pattern(faults=bool(self._faults), synced=synced))
+        # A stale list is for whoever keeps it; visitors are still served.
+        broken = bool(self._faults - {"trust"})
+        self._rest(feedback.idle_pattern(faults=broken, synced=synced))
 
     def _check_outbox(self, now: Moment) -> None:
         """Note whether the disk takes check-ins, and whether the daemon gets rid of them."""
@@ -282,12 +441,15 @@ class KioskLoop:
         seconds = now.tick - self._frames_since
         rate = self._frames / seconds if seconds > 0 else 0.0
         self._frames, self._frames_since = 0, now.tick
+        ages = self._trusted.ages(now.at) if self._trusted is not None and now.synced else None
         mine = KioskHealth(
             boot=now.boot,
             tick=now.tick,
             camera=self._camera.name,
             frames_per_s=round(rate, 1),
             faults=sorted(self._faults),
+            trust_days=ages.trust_days if ages else None,
+            revocations_days=ages.revocations_days if ages else None,
         )
         try:
             health.write(self._health_file, mine)
@@ -298,3 +460,8 @@ class KioskLoop:
         if pattern is not self._resting:
             self._resting = pattern
             self._panel.rest(pattern)
+
+
+def _is_inspection(verdict: Verdict) -> bool:
+    """Whether an inspector shows their pass, for the first time or again."""
+    return isinstance(verdict, Accepted | Repeated) and verdict.inspector

@@ -98,6 +98,22 @@ class Pattern(NamedTuple):
         return None
 
 
+class Buttons(NamedTuple):
+    """Which buttons are down at this moment; one that isn't fitted never is."""
+
+    direction: bool = False
+    test: bool = False
+
+
+class Effort(NamedTuple):
+    """What reading the last frame took. `attentive`: something was in sight that may be a code."""
+
+    first_s: float = 0.0
+    turns_s: float = 0.0
+    turns: int = 0
+    attentive: bool = False
+
+
 class Camera(Protocol):
     """Gives frames at its own pace."""
 
@@ -122,13 +138,19 @@ class Decoder(Protocol):
 
 
 class Panel(Protocol):
-    """Lights and a buzzer. Nothing here blocks."""
+    """Lights, a buzzer, perhaps buttons and a lamp. Nothing here blocks."""
 
     def play(self, pattern: Pattern) -> None:
         """Begin `pattern` now, in place of whatever plays."""
 
     def rest(self, pattern: Pattern) -> None:
         """What to show, over and over, while nothing else plays."""
+
+    def buttons(self) -> Buttons:
+        """What is pressed now."""
+
+    def lamp(self, *, on: bool) -> None:
+        """Light the place where codes are held, where a lamp is fitted."""
 
     def close(self) -> None:
         """Leave all pins at their safe level: dark and silent."""

@@ -11,7 +11,7 @@ import click
 from checkin import VERSION, health, lock, names
 from checkin.clock import SystemClock
 from checkin.command_line import load, settings_option, stop_signals
-from checkin.health import SyncHealth
+from checkin.health import KioskHealth, SyncHealth
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
@@ -105,7 +105,20 @@ def status(settings_file: Path) -> None:
     click.echo(f"broker      {sync.broker if sync else 'unknown: vaora-sync is not running'}")
     if sync and sync.last_settled_tick is not None:
         click.echo(f"last receipt {now.tick - sync.last_settled_tick:.0f} s ago")
+    kiosk = health.read(loaded.kiosk_health_file, KioskHealth, boot=now.boot, tick=now.tick)
+    for name, days in _list_ages(kiosk):
+        click.echo(f"{name:11} {days:.1f} days old")
+    if kiosk and kiosk.faults:
+        click.echo(f"faults      {', '.join(kiosk.faults)}")
     click.echo(f"clock       {'set by the network' if now.synced else 'not set by the network'}")
+
+
+def _list_ages(kiosk: KioskHealth | None) -> list[tuple[str, float]]:
+    """The signed lists that the kiosk goes by, and how old they are."""
+    if kiosk is None:
+        return []
+    ages = {"trust list": kiosk.trust_days, "revocations": kiosk.revocations_days}
+    return [(name, days) for name, days in ages.items() if days is not None]
 
 
 def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:

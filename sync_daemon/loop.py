@@ -263,6 +263,8 @@ class SyncLoop:
             clock_synced=now.synced,
             camera=kiosk.camera if kiosk else "unknown",
             frames_per_s=kiosk.frames_per_s if kiosk else 0.0,
+            trust_days=kiosk.trust_days if kiosk else None,
+            revocations_days=kiosk.revocations_days if kiosk else None,
             faults=sorted(set(faults)),
             temperature_c=temperature,
             undervoltage=undervoltage,

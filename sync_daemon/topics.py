@@ -103,7 +103,8 @@ class OutboxState(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a kiosk is. Retained; the last will says `online: false` and no more.
 
-    `temperature_c` and `undervoltage` are None where the machine can't tell.
+    `temperature_c` and `undervoltage` are None where the machine can't tell, the ages of the signed
+    lists where there is none.
     """
 
     online: bool
@@ -117,6 +118,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature_c: float | None = None
     undervoltage: bool | None = None
     outbox: OutboxState | None = None
+    trust_days: float | None = None
+    revocations_days: float | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -33,9 +33,9 @@ BREAKAGES = [
     Breakage(
         "green before disk",
         "kiosk/loop.py",
-        "            verdict = self._station.judge(payload, tick=now.tick)\n",
-        "            verdict = self._station.judge(payload, tick=now.tick)\n"
-        "            self._panel.play(feedback.pattern_for([verdict]) or feedback.REPEATED)\n",
+        "            if isinstance(verdict, Refused):\n",
+        "            self._panel.play(feedback.pattern_for([verdict]) or feedback.REPEATED)\n"
+        "            if isinstance(verdict, Refused):\n",
         DAYS + "test_a_full_disk_is_a_red_fault_and_the_visit_counts_once_it_has_room",
     ),
     Breakage(

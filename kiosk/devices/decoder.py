@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kiosk.devices import views
 from kiosk.devices.views import Attention, Stack, View, Window
-from kiosk.ports import Code, Corners, DecoderError
+from kiosk.ports import Code, Corners, DecoderError, Effort
 
 if TYPE_CHECKING:
     from kiosk.ports import Grey
@@ -77,15 +77,6 @@ class Turn:
         ]
 
 
-class Effort(NamedTuple):
-    """What the last frame took: for a technician's eyes."""
-
-    first_s: float
-    turns_s: float
-    turns: int
-    attentive: bool
-
-
 class Engines(NamedTuple):
     """Who reads. `local` and `overall` are zxing-cpp's two ways; `second` is another library."""
 
@@ -117,7 +108,7 @@ class PatientDecoder:
         self._window: Window | None = None
         self._stack = Stack()
         self._lately: deque[tuple[int, str, Code]] = deque(maxlen=32)
-        self.effort = Effort(0.0, 0.0, 0, attentive=False)
+        self.effort = Effort()
 
     def read(self, grey: "Grey") -> Sequence[Code]:
         """The codes in one live frame; one too small for any code has none."""

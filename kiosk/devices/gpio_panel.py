@@ -2,14 +2,15 @@
 
 Each LED: BCM pin, 330 Ω, long leg; short leg to ground. Active buzzer: BCM pin to the base
 resistor of a transistor, see hardware.md; it beeps when the pin is high. Passive buzzer: the
-same, and the pin carries the tone.
+same, and the pin carries the tone. Button: BCM pin to one contact, ground to the other. Lamp: like
+the buzzer, by a transistor.
 """
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from kiosk.devices.player import Player
-from kiosk.ports import Level, PanelError, Pattern
+from kiosk.ports import Buttons, Level, PanelError, Pattern
 
 # Half on, half off: the loudest a square wave gets.
 DUTY = 0.5
@@ -31,6 +32,9 @@ class GpioPanel:
         amber_pin: int = 0,
         buzzer_pin: int = 0,
         buzzer: Literal["active", "passive"] = "active",
+        lamp_pin: int = 0,
+        direction_button_pin: int = 0,
+        test_button_pin: int = 0,
         factory: Any = None,  # noqa: ANN401  gpiozero has no types
     ) -> None:
         try:
@@ -45,6 +49,13 @@ class GpioPanel:
                 else None
             )
             self._buzzer = _buzzer(gpiozero, buzzer_pin, buzzer, factory)
+            self._lamp = (
+                gpiozero.LED(lamp_pin, initial_value=False, pin_factory=factory)
+                if lamp_pin
+                else None
+            )
+            self._direction = _button(gpiozero, direction_button_pin, factory)
+            self._test = _button(gpiozero, test_button_pin, factory)
         except Exception as error:
             # gpiozero and lgpio raise a dozen kinds; for a door they are one.
             raise PanelError(
@@ -60,14 +71,28 @@ class GpioPanel:
     def rest(self, pattern: Pattern) -> None:
         self._player.rest(pattern)
 
+    def buttons(self) -> Buttons:
+        direction, test = (
+            button is not None and bool(button.is_active)
+            for button in (self._direction, self._test)
+        )
+        return Buttons(direction=direction, test=test)
+
+    def lamp(self, *, on: bool) -> None:
+        if self._lamp is not None:
+            _set(self._lamp, on=on)
+
     def close(self) -> None:
         self._player.close()
         for device in self._devices():
             device.off()
             device.close()
+        for button in (self._direction, self._test):
+            if button is not None:
+                button.close()
 
     def _devices(self) -> Sequence[Any]:
-        all_of_them = (self._green, self._red, self._amber, self._buzzer)
+        all_of_them = (self._green, self._red, self._amber, self._buzzer, self._lamp)
         return [device for device in all_of_them if device is not None]
 
     def _show(self, level: Level) -> None:
@@ -92,6 +117,13 @@ def _buzzer(gpiozero: Any, pin: int, kind: str, factory: Any) -> Any:  # noqa: A
     if kind == "passive":
         return gpiozero.PWMOutputDevice(pin, initial_value=0, pin_factory=factory)
     return gpiozero.Buzzer(pin, initial_value=False, pin_factory=factory)
+
+
+def _button(gpiozero: Any, pin: int, factory: Any) -> Any:  # noqa: ANN401
+    """A button to ground, on the pin's own pull-up; its chatter is the loop's to sort out."""
+    if not pin:
+        return None
+    return gpiozero.DigitalInputDevice(pin, pull_up=True, pin_factory=factory)
 
 
 def _set(device: Any, *, on: bool) -> None:  # noqa: ANN401

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from kiosk.ports import DARK, Level, Pattern
+from kiosk.ports import DARK, Buttons, Level, Pattern
 
 # One character of a drawn pattern.
 COLUMN_S = 0.05
@@ -18,12 +18,20 @@ class RecordingPanel:
     played: list[tuple[float, Pattern]] = field(default_factory=list)
     rested: list[tuple[float, Pattern]] = field(default_factory=list)
     closed: bool = False
+    down: Buttons = field(default_factory=Buttons)
+    lamp_on: bool = False
 
     def play(self, pattern: Pattern) -> None:
         self.played.append((self.tick(), pattern))
 
     def rest(self, pattern: Pattern) -> None:
         self.rested.append((self.tick(), pattern))
+
+    def buttons(self) -> Buttons:
+        return self.down
+
+    def lamp(self, *, on: bool) -> None:
+        self.lamp_on = on
 
     def close(self) -> None:
         self.closed = True
@@ -59,6 +67,12 @@ class TerminalPanel:
         if pattern.name != self._rested:
             self._rested = pattern.name
             print(f"panel {pattern.name:12} (while nobody is there)", file=self._out, flush=True)
+
+    def buttons(self) -> Buttons:
+        return Buttons()
+
+    def lamp(self, *, on: bool) -> None:
+        print(f"lamp  {'on' if on else 'off'}", file=self._out, flush=True)
 
     def close(self) -> None:
         print("panel dark", file=self._out, flush=True)

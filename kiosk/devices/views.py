@@ -318,6 +318,30 @@ def window_around(middle: tuple[float, float], grey: "Grey") -> Window:
     return Window(x, y, side_x, side_y)
 
 
+class Light(NamedTuple):
+    """The light and the focus of a frame, in grey levels; `clipped` is a share of its pixels."""
+
+    mean: float
+    darkest: float
+    brightest: float
+    clipped: float
+    sharpness: float
+
+
+def light_of(grey: "Grey") -> Light:
+    """Measure a frame. Sharpness is the variance of the Laplacian in the most detailed window."""
+    sample = grey[::STEP_PX, ::STEP_PX]
+    darkest, brightest = (float(level) for level in np.percentile(sample, (5, 95)))
+    clipped = float(((sample <= CLIPPED_LOW) | (sample >= CLIPPED_HIGH)).mean())
+    window, _ = Attention().look(grey)
+    edges = cv2.Laplacian(window.of(grey), cv2.CV_32F)
+    return Light(float(sample.mean()), darkest, brightest, clipped, float(edges.var()))
+
+
+# Nearer to the ends of the range than this, a sensor's pixel says nothing any more.
+CLIPPED_LOW, CLIPPED_HIGH = 4, 251
+
+
 def _blocks(grey: "Grey") -> "tuple[Blocks, Blocks]":
     """Mean and standard deviation of each block."""
     height, width = grey.shape

@@ -29,6 +29,10 @@ def _amber(seconds: float) -> Step:
     return Step(Level(amber=True), seconds)
 
 
+def _tone(tone_hz: int, seconds: float) -> Step:
+    return Step(Level(amber=True, tone_hz=tone_hz), seconds)
+
+
 def _dark(seconds: float) -> Step:
     return Step(DARK, seconds)
 
@@ -59,6 +63,34 @@ READY = Pattern("ready", (_green(0.06), _dark(2.94)))
 NOT_SYNCED = Pattern("not-synced", (_green(0.06), _dark(0.2), _amber(0.06), _dark(2.68)))
 OUT_OF_ORDER = Pattern("out-of-order", (_red(0.25), _dark(0.75)))
 
+# Pressed: which way from now on. Rising tones for in, falling ones for out.
+DIRECTION_IN = Pattern(
+    "direction-in",
+    (_amber(0.1), _tone(LOW_HZ, 0.15), _dark(0.05), _tone(HIGH_HZ, 0.45), _dark(0.1)),
+)
+DIRECTION_OUT = Pattern(
+    "direction-out",
+    (_amber(0.1), _tone(HIGH_HZ, 0.45), _dark(0.05), _tone(LOW_HZ, 0.15), _dark(0.1)),
+)
+
+# Held: every light and both tones, one after the other, then what was found: a verdict's pattern.
+SELF_TEST = Pattern(
+    "self-test",
+    (
+        _green(0.4), _dark(0.1), _red(0.4), _dark(0.1), _amber(0.4), _dark(0.1),
+        _tone(HIGH_HZ, 0.3), _dark(0.1), _tone(LOW_HZ, 0.3), _dark(0.4),
+    ),
+)  # fmt: skip
+
+BUTTONS = (DIRECTION_IN, DIRECTION_OUT, SELF_TEST)
+
+# An inspector's pass makes the lights tell how it stands: green flashes with high beeps for the
+# check-ins that wait, then amber ones with low beeps for how long ago the central confirmed any.
+# One is well, two are so-so, three are bad.
+FEW_WAITING = 100
+LATELY_S = 900.0
+TODAY_S = 86_400.0
+
 VERDICTS = (ACCEPTED_IN, ACCEPTED_OUT, REPEATED, REFUSED, FOREIGN, FAULT)
 IDLE = (STARTING, READY, NOT_SYNCED, OUT_OF_ORDER)
 
@@ -79,6 +111,23 @@ def pattern_for(verdicts: Sequence[Verdict]) -> Pattern | None:
         if any(isinstance(one, kind) and not one.held for one in verdicts):
             return pattern
     return None
+
+
+def status_pattern(waiting: int, confirmed_s: float | None) -> Pattern:
+    """What an inspector is shown: `waiting` check-ins, the last receipt `confirmed_s` ago."""
+    backlog = 1 if waiting == 0 else 2 if waiting < FEW_WAITING else 3
+    ages = (LATELY_S, TODAY_S)
+    age = 3 if confirmed_s is None else 1 + sum(confirmed_s >= limit for limit in ages)
+    steps = [_dark(0.6)]
+    steps += [_green(0.2, HIGH_HZ), _dark(0.3)] * backlog
+    steps += [_dark(0.5)]
+    steps += [_tone(LOW_HZ, 0.2), _dark(0.3)] * age
+    return Pattern(f"status-{backlog}-{age}", tuple(steps))
+
+
+def after(pattern: Pattern, then: Pattern) -> Pattern:
+    """One pattern behind the other, as one."""
+    return Pattern(f"{pattern.name}+{then.name}", (*pattern.steps, *then.steps))
 
 
 def idle_pattern(*, faults: bool, synced: bool) -> Pattern:

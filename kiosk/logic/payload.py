@@ -4,7 +4,8 @@ import unicodedata
 from dataclasses import dataclass
 
 # ISO/IEC 18004, table 7: the largest symbol (40-L) holds 7,089 digits, 4,296 letters, 2,953 bytes.
-LONGEST_PAYLOAD_BYTES = 7_089
+# No credential is made of digits alone: the longest that could be are 4,296 letters of base45.
+LONGEST_PAYLOAD_BYTES = 4_296
 
 # A vCard is made of lines; in everything else a control character is a misread or an attack.
 CARDS_OF_LINES = "BEGIN:VCARD"

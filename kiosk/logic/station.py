@@ -2,14 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from typing import Literal
 
 from checkin.event import Direction, DirectionBy
+from checkin.passes import INSPECTOR
 from kiosk.logic import credentials
-from kiosk.logic.credentials import Credential, Foreign
+from kiosk.logic.credentials import Credential, shc
+from kiosk.logic.credentials.foreign import Foreign
+from kiosk.logic.credentials.here import NO_TRUST, Here, Trust
+from kiosk.logic.credentials.vaora_pass import VaoraPass
 from kiosk.logic.hold_off import HoldOff, Sight
+from kiosk.logic.payload import as_text
+from kiosk.logic.policy import Policy
 
 TAG_BYTES = 16
 
@@ -34,6 +41,11 @@ class Accepted:
     tag: bytes
     direction: Direction
     direction_by: DirectionBy
+    kept: dict[str, str]
+
+    @property
+    def inspector(self) -> bool:
+        return _is_inspector(self.credential)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +54,19 @@ class Repeated:
 
     tag: bytes
     held: bool
+    inspector: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A credential that isn't taken here."""
+    """A credential that isn't taken here; `reason` goes into the record, who it was doesn't."""
 
     reason: str
     tag: bytes
     held: bool
+    credential: Credential
+    direction: Direction
+    direction_by: DirectionBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,7 @@ class ForeignCode:
     reason: str
     tag: bytes
     held: bool
+    hint: str = ""
 
 
 Verdict = Accepted | Repeated | Refused | ForeignCode
@@ -67,37 +84,65 @@ Verdict = Accepted | Repeated | Refused | ForeignCode
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this door does. `accept` are the kinds of credential it takes."""
+    """What this door does, and whom it lets in."""
 
-    direction: Literal["in", "out", "alternate"] = "in"
+    direction: Literal["in", "out", "alternate", "button"] = "in"
     hold_off_s: float = 10.0
     visitor_prefix: str = "VISITOR:"
-    accept: frozenset[str] = frozenset(credentials.KINDS)
+    policy: Policy = field(default_factory=Policy)
 
 
 class Station:
     """Judges payloads. `key` turns a visitor into a tag that means nothing without it."""
 
-    def __init__(self, rules: Rules, key: bytes) -> None:
+    def __init__(self, rules: Rules, key: bytes, trust: Trust = NO_TRUST) -> None:
         self._rules = rules
         self._key = key
+        self._trust = trust
         self._visitors = HoldOff(rules.hold_off_s, MOST_VISITORS)
         self._turned_away = HoldOff(FOREIGN_HOLD_OFF_S, MOST_FOREIGN)
         self._directions: OrderedDict[bytes, Direction] = OrderedDict()
+        self._parts = shc.Parts()
+        self._chosen: Direction | None = None
 
-    def judge(self, payload: bytes, *, tick: float) -> Verdict:
-        """Decide what `payload` means, seen at `tick`."""
-        found = credentials.read(payload, self._rules.visitor_prefix)
+    def trusts(self, trust: Trust) -> None:
+        """Go on with another trust list: a newer file was put there."""
+        self._trust = trust
+
+    def turn_round(self) -> Direction | None:
+        """The direction button was pressed. None where the mounting says the direction."""
+        if self._rules.direction != "button":
+            return None
+        self._chosen = "out" if self._chosen in {None, "in"} else "in"
+        return self._chosen
+
+    def judge(self, payload: bytes, *, at: datetime, tick: float, synced: bool = True) -> Verdict:
+        """Decide what `payload` means, seen at wall time `at` and at `tick`."""
+        here = Here(at, synced, self._trust, self._rules.visitor_prefix)
+        found = self._read(payload, here, tick)
         if isinstance(found, Foreign):
             tag = self._tag(payload)
-            return ForeignCode(found.reason, tag, held=self._was_told(tag, tick))
+            held = self._was_told(tag, tick)
+            return ForeignCode(found.reason, tag, held=held, hint=found.hint)
         tag = self._tag(f"{found.kind}:{found.identity}".encode())
-        if found.kind not in self._rules.accept:
-            return Refused("kind-not-taken-here", tag, held=self._was_told(tag, tick))
+        policy = self._rules.policy
+        refusal = policy.refusal(found, at, synced=synced)
+        if refusal is not None:
+            held = self._was_told(tag, tick)
+            return Refused(refusal, tag, held, found, *self._direction(tag))
         sight = self._visitors.look(tag, tick)
         if sight is Sight.NEW:
-            return Accepted(found, tag, *self._direction(tag))
-        return Repeated(tag, held=sight is Sight.HELD)
+            return Accepted(found, tag, *self._direction(tag), policy.kept(found, at))
+        return Repeated(tag, held=sight is Sight.HELD, inspector=_is_inspector(found))
+
+    def _read(self, payload: bytes, here: Here, tick: float) -> Credential | Foreign:
+        """The credential; a health card of several codes as soon as all of them were shown."""
+        text = as_text(payload)
+        if isinstance(text, str) and shc.is_part(text):
+            whole = self._parts.add(text, tick)
+            if whole is not None:
+                return credentials.read_text(whole, here)
+        return credentials.read(payload, here)
 
     def recorded(self, verdict: Accepted, *, tick: float) -> None:
         """Say that `verdict` is safely on disk.
@@ -139,6 +184,8 @@ class Station:
 
     def _direction(self, tag: bytes) -> tuple[Direction, DirectionBy]:
         fixed = self._rules.direction
+        if fixed == "button":
+            return (self._chosen, "button") if self._chosen else ("in", "first-seen")
         if fixed != "alternate":
             return fixed, "mounting"
         last = self._directions.get(tag)
@@ -160,3 +207,7 @@ class Station:
 
     def _tag(self, identity: bytes) -> bytes:
         return blake2b(identity, key=self._key, digest_size=TAG_BYTES).digest()
+
+
+def _is_inspector(credential: Credential) -> bool:
+    return isinstance(credential, VaoraPass) and credential.pass_kind == INSPECTOR

@@ -218,7 +218,7 @@ def test_turns_go_on_where_the_frame_before_stopped():
 
 
 def test_a_turn_that_would_make_the_frame_late_waits():
-    first, overall, decoder = counting(step_s=0.03, frame_s=0.02)
+    _first, overall, decoder = counting(step_s=0.03, frame_s=0.02)
     decoder.read(EMPTY)
     for seed in range(5):
         decoder.read(textured(seed=seed))
@@ -254,7 +254,7 @@ def test_a_frame_that_was_read_costs_no_second_look():
 
 
 def test_no_effort_is_no_turn_but_a_still_image_has_them_all():
-    first, overall, decoder = counting(frame_s=0)
+    _first, overall, decoder = counting(frame_s=0)
     for seed in range(30):
         decoder.read(textured(seed=seed))
     assert overall.count == 0

@@ -5,13 +5,13 @@ from itertools import combinations, groupby
 import pytest
 
 from kiosk.logic import feedback
-from kiosk.logic.credentials import VisitorCode
+from kiosk.logic.credentials.visitor import VisitorCode
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated
 from kiosk.ports import DARK
 
 TAG = b"t" * 16
-IN = Accepted(VisitorCode("ABC"), TAG, "in", "mounting")
-OUT = Accepted(VisitorCode("ABC"), TAG, "out", "mounting")
+IN = Accepted(VisitorCode("ABC"), TAG, "in", "mounting", {})
+OUT = Accepted(VisitorCode("ABC"), TAG, "out", "mounting", {})
 
 
 def rhythm(pattern, is_on):
@@ -79,6 +79,10 @@ def test_the_level_follows_the_steps_and_ends():
     assert pattern.level_at(pattern.seconds) is None
 
 
+def refused(*, held):
+    return Refused("x", TAG, held, VisitorCode("ABC"), "in", "mounting")
+
+
 def foreign(*, held):
     return ForeignCode("x", TAG, held=held)
 
@@ -91,13 +95,13 @@ def foreign(*, held):
         ([OUT], feedback.ACCEPTED_OUT),
         ([Repeated(TAG, held=False)], feedback.REPEATED),
         ([Repeated(TAG, held=True)], None),
-        ([Refused("x", TAG, held=False)], feedback.REFUSED),
-        ([Refused("x", TAG, held=True)], None),
+        ([refused(held=False)], feedback.REFUSED),
+        ([refused(held=True)], None),
         ([foreign(held=False)], feedback.FOREIGN),
         ([foreign(held=True)], None),
         ([foreign(held=False), IN], feedback.ACCEPTED_IN),
         ([foreign(held=True), Repeated(TAG, held=False)], feedback.REPEATED),
-        ([foreign(held=False), Refused("x", TAG, held=False)], feedback.REFUSED),
+        ([foreign(held=False), refused(held=False)], feedback.REFUSED),
     ],
 )
 def test_a_frame_shows_what_matters_most(verdicts, expected):
@@ -126,3 +130,50 @@ def test_a_crowd_in_one_frame_does_not_hold_up_the_next():
 )
 def test_what_is_shown_while_nobody_is_there(faults, synced, expected):
     assert feedback.idle_pattern(faults=faults, synced=synced) is expected
+
+
+def pulses(pattern, tone_hz):
+    return sum(step.level.tone_hz == tone_hz for step in pattern.steps)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "confirmed_s", "backlog", "age"),
+    [
+        (0, 0.0, 1, 1),
+        (1, 899.0, 2, 1),
+        (99, 900.0, 2, 2),
+        (100, 86_399.0, 3, 2),
+        (10**6, 86_400.0, 3, 3),
+        (5, None, 2, 3),
+    ],
+)
+def test_an_inspector_counts_backlog_and_age(waiting, confirmed_s, backlog, age):
+    pattern = feedback.status_pattern(waiting, confirmed_s)
+    assert pulses(pattern, feedback.HIGH_HZ) == backlog
+    assert pulses(pattern, feedback.LOW_HZ) == age
+    assert pattern.seconds < 5
+    lights = [step.level for step in pattern.steps if step.level.tone_hz]
+    assert all(level.green for level in lights[:backlog])
+    assert all(level.amber for level in lights[backlog:])
+
+
+def test_the_two_directions_differ_in_rhythm_and_from_every_verdict():
+    everything = (*feedback.VERDICTS, feedback.DIRECTION_IN, feedback.DIRECTION_OUT)
+    for one, other in combinations(everything[-2:], 2):
+        assert differ(sound(one), sound(other))
+    for one in everything[-2:]:
+        for other in feedback.VERDICTS:
+            assert differ(sound(one), sound(other)), (one.name, other.name)
+
+
+def test_the_self_test_shows_every_light_and_both_tones():
+    levels = [step.level for step in feedback.SELF_TEST.steps]
+    for light_name in ("green", "red", "amber"):
+        assert any(getattr(level, light_name) for level in levels)
+    assert {level.tone_hz for level in levels} == {0, feedback.HIGH_HZ, feedback.LOW_HZ}
+
+
+def test_one_pattern_behind_another_is_both():
+    both = feedback.after(feedback.REPEATED, feedback.SELF_TEST)
+    assert both.name == "repeated+self-test"
+    assert both.seconds == pytest.approx(feedback.REPEATED.seconds + feedback.SELF_TEST.seconds)

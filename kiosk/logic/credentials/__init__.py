@@ -7,7 +7,8 @@ pass can be verified, offline, against the trust list.
 
 from collections.abc import Callable, Sequence
 
-from kiosk.logic.credentials import contact, declaration, hc1, shc, vaora_pass
+from checkin import passes
+from kiosk.logic.credentials import contact, declaration, hc1, shc
 from kiosk.logic.credentials.bhyt import Bhyt, looks_like_bhyt, read_bhyt
 from kiosk.logic.credentials.cccd import Cccd, looks_like_cccd, read_cccd
 from kiosk.logic.credentials.contact import Contact
@@ -18,7 +19,7 @@ from kiosk.logic.credentials.here import Here
 from kiosk.logic.credentials.malformed import Malformed
 from kiosk.logic.credentials.qrqg import Qrqg, looks_like_qrqg, read_qrqg
 from kiosk.logic.credentials.shc import Shc
-from kiosk.logic.credentials.vaora_pass import VaoraPass
+from kiosk.logic.credentials.vaora_pass import VaoraPass, read_pass
 from kiosk.logic.credentials.visitor import VisitorCode, read_visitor
 from kiosk.logic.payload import Unreadable, as_text
 
@@ -37,7 +38,7 @@ _Reader = Callable[[str, Here], Credential | Malformed]
 _BY_PREFIX: tuple[tuple[str, str, _Reader, bool], ...] = (
     (hc1.PREFIX, "hc1", hc1.read_hc1, False),
     (shc.PREFIX, "shc", shc.read_shc, True),
-    (vaora_pass.PREFIX, "pass", vaora_pass.read_pass, False),
+    (passes.PREFIX, "pass", read_pass, False),
     (contact.VCARD, "vcard", contact.read_vcard, True),
     (contact.MECARD, "vcard", contact.read_mecard, True),
 )

@@ -96,8 +96,8 @@ def looks_like_bhyt(text: str) -> bool:
 
 def read_bhyt(text: str, here: Here) -> Bhyt | Malformed:
     """Read the card in `text`, which `looks_like_bhyt`."""
-    code, name_hex, born, sex, address_hex, facility, valid_from, valid_to, issued, *_ = (
-        text.split("|")
+    code, name_hex, born, sex, address_hex, facility, valid_from, valid_to, issued, *_ = text.split(
+        "|"
     )
     name, address = fields.hex_text(name_hex), _hex_or_empty(address_hex)
     if name is None or address is None:
@@ -110,7 +110,7 @@ def read_bhyt(text: str, here: Here) -> Bhyt | Malformed:
         return Malformed("bad-facility")
     dob = _dob(born)
     begin, end, made = (_date_or_none(field) for field in (valid_from, valid_to, issued))
-    if dob is None or not isinstance(begin, date) or end == BAD or made == BAD:
+    if dob is None or not isinstance(begin, date) or BAD in (end, made):
         return Malformed("bad-date")
     return Bhyt(
         variant="15" if OLD_CODE.fullmatch(code) else "17",

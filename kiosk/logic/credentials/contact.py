@@ -84,8 +84,10 @@ def _contact(form: str, name: str, org: str, found: dict[str, str]) -> Contact |
 
 
 def _turned(name: str, between: str) -> str:
-    """`Family;Given` as Vietnamese names are written: the family's first already."""
-    return " ".join(_plain(part) for part in name.split(between)[:3] if part.strip())
+    """`Family;Given` the way the name is spoken: given names first, as `FN` would have it."""
+    family, _, given = name.partition(between)
+    parts = (_plain(given.split(between)[0]), _plain(family))
+    return " ".join(part for part in parts if part)
 
 
 def _plain(value: str) -> str:

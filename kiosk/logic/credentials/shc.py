@@ -180,9 +180,9 @@ def _holder(patient: dict[str, Any]) -> str:
     if not isinstance(name, dict):
         return ""
     given = name.get("given")
-    parts = [name.get("family"), *(given if isinstance(given, list) else [])]
+    parts = [*(given if isinstance(given, list) else []), name.get("family")]
     holder = " ".join(part for part in map(_text, parts) if part)
-    return (holder or _text(name.get("text")))[: fields.LONGEST_NAME]
+    return (_text(name.get("text")) or holder)[: fields.LONGEST_NAME]
 
 
 def _text(value: Any) -> str:  # noqa: ANN401  a stranger's

@@ -1,0 +1,105 @@
+"""The two signed files a kiosk goes by: whose signatures count, and which passes don't any more.
+
+A file is one COSE_Sign1 message (RFC 9052) signed with the authority's Ed25519 key, around a JSON
+document. It comes by hand, on a stick or over the network: who carried it doesn't matter. A newer
+version replaces an older one, never the other way round.
+"""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from checkin import cose
+from checkin.cose import CoseError, SigningKey
+
+# All health authorities of the world are about 1,000 certificates of 1.2 kB in base64.
+LONGEST_FILE_BYTES = 8 * 1024 * 1024
+
+Version = Annotated[int, Meta(ge=1, le=2**53)]
+
+
+class SignedListError(ValueError):
+    """A signed list can't be used; the message says which, why, and what to do."""
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """A health authority's certificate: key id and DER, both in base64."""
+
+    kid: str
+    cert_der_b64: str
+
+
+class CardKey(msgspec.Struct, frozen=True):
+    """A SMART Health Card issuer's key: P-256, as in its JWK set. `iss` is the issuer's address."""
+
+    kid: str
+    x: str
+    y: str
+    iss: str = ""
+
+
+class TrustList(msgspec.Struct, frozen=True, tag="vaora-trust", tag_field="type"):
+    """`issued` is ISO 8601 in UTC; `pass_keys` are Ed25519 public keys in base64."""
+
+    version: Version
+    issued: str
+    signers: list[Signer] = []
+    card_keys: list[CardKey] = []
+    pass_keys: list[str] = []
+
+
+class Revocations(msgspec.Struct, frozen=True, tag="vaora-revocations", tag_field="type"):
+    """`passes` are the ids of passes that were called back: 16 hexadecimal digits each."""
+
+    version: Version
+    issued: str
+    passes: list[str] = []
+
+
+ListT = TypeVar("ListT", TrustList, Revocations)
+
+
+def sign(document: TrustList | Revocations, key: SigningKey) -> bytes:
+    return key.sign(msgspec.json.encode(document))
+
+
+def read(raw: bytes, kind: type[ListT], authority: bytes) -> ListT:
+    """The list in `raw`, if `authority` (32 bytes) signed it. Raises `SignedListError`."""
+    try:
+        signed = cose.take_apart(raw, LONGEST_FILE_BYTES)
+        if not cose.is_signed_by(signed, cose.ed25519_key(authority)):
+            raise SignedListError("is not signed by this kiosk's [policy] authority")
+        return msgspec.json.decode(signed.payload, type=kind)
+    except CoseError as error:
+        raise SignedListError(f"is no signed list ({error})") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise SignedListError(f"holds no {kind.__name__}: {error}") from error
+
+
+def read_file(file: Path, kind: type[ListT], authority: bytes) -> ListT:
+    """The list in `file`. Raises `SignedListError`, with the file's name before it."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(LONGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise SignedListError(f"{file}: can't be read ({error.strerror})") from error
+    if len(raw) > LONGEST_FILE_BYTES:
+        raise SignedListError(f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no list is")
+    try:
+        return read(raw, kind, authority)
+    except SignedListError as error:
+        raise SignedListError(f"{file}: {error}") from error
+
+
+def public_key(text: str) -> bytes:
+    """The authority's key from the settings' base64. Raises `SignedListError`."""
+    try:
+        raw = cose.from_base64(text)
+        cose.ed25519_key(raw)
+    except CoseError as error:
+        raise SignedListError(
+            "authority: is no public key; write what `vaora-pass keygen` printed"
+        ) from error
+    return raw
