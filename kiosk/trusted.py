@@ -60,7 +60,7 @@ class _Listed(Generic[ListT]):
 
     def __init__(self, file: str, kind: type[ListT], authority: bytes) -> None:
         self._file = Path(file) if file else None
-        self._kind = kind
+        self._kind: type[ListT] = kind
         self._authority = authority
         self._mark: tuple[int, int] | None = None
         self._looked = False

@@ -99,7 +99,8 @@ CALLED_AT_IMPORT = {
     "pass_context", "Migrations", "migrations", "BarcodeFormats", "from_bytes", "keys", "int",
     "_green", "_red", "_amber", "_dark", "Kiosk", "Door", "Camera", "Panel", "Outbox",
     "Policy", "Epidemic", "Window", "Trust", "_tone", "_turn", "View", "Quality", "split",
-    "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange", "File",
+    "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
+    "File",
     "Broker", "database", "key_file", "main", "Connected", "settings_option",
 }  # fmt: skip
 

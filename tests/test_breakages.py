@@ -31,6 +31,70 @@ ANY_WEATHER = DAYS + "test_every_promise_holds_whatever_the_weather"
 
 BREAKAGES = [
     Breakage(
+        "a forgery is taken for an expired pass",
+        "kiosk/logic/credentials/hc1.py",
+        '    return "bad-signature"\n',
+        '    return "expired"\n',
+        LOGIC + "test_hc1.py::test_the_five_outcomes",
+    ),
+    Breakage(
+        "a revoked pass is taken",
+        "kiosk/logic/credentials/vaora_pass.py",
+        "    if pass_id in here.trust.revoked:\n",
+        "    if not pass_id:\n",
+        LOGIC + "test_passes.py::test_a_revoked_pass_is_revoked_and_others_arent",
+    ),
+    Breakage(
+        "a pass of another checkpoint is taken",
+        "kiosk/logic/policy.py",
+        "return not shown.checkpoints or self.checkpoint in shown.checkpoints",
+        "return True",
+        LOGIC + "test_policy.py::test_a_pass_may_name_its_checkpoints",
+    ),
+    Breakage(
+        "a bomb is unpacked",
+        "checkin/cose.py",
+        "unpacker.decompress(packed, LONGEST_TOKEN_BYTES)",
+        "unpacker.decompress(packed)",
+        LOGIC + "test_cose.py::test_a_bomb_ends_at_the_bound",
+    ),
+    Breakage(
+        "an older trust list replaces a newer one",
+        "kiosk/trusted.py",
+        "found.version < self.found.version",
+        "found.version < 0",
+        "tests/contract/test_trusted.py::test_an_older_version_is_not_taken",
+    ),
+    Breakage(
+        "a list that anybody signed is taken",
+        "checkin/signed_list.py",
+        "        if not cose.is_signed_by(signed, cose.ed25519_key(authority)):\n",
+        "        if not signed.signature:\n",
+        "tests/contract/test_trusted.py::test_a_list_that_cant_be_used_leaves_the_one_before",
+    ),
+    Breakage(
+        "one lucky bend is believed",
+        "kiosk/devices/decoder.py",
+        "WRINKLES_THAT_AGREE = 2",
+        "WRINKLES_THAT_AGREE = 1",
+        "tests/contract/test_decoder.py::test_what_only_one_bend_shows_is_not_believed",
+    ),
+    Breakage(
+        "two engines may disagree",
+        "kiosk/devices/decoder.py",
+        "                and other != engine\n",
+        "                and not other\n",
+        "tests/contract/test_decoder.py::test_two_engines_that_disagree_in_one_place_are_a_misread",
+    ),
+    Breakage(
+        "a refusal says who it was",
+        "kiosk/loop.py",
+        "            refused=refused.reason,\n",
+        "            refused=refused.reason,\n            person=refused.credential.person(),\n",
+        "tests/contract/test_kiosk_loop.py"
+        "::test_a_refused_visitor_is_a_row_with_a_reason_and_nobody_in_it",
+    ),
+    Breakage(
         "green before disk",
         "kiosk/loop.py",
         "            if isinstance(verdict, Refused):\n",
@@ -149,8 +213,8 @@ BREAKAGES = [
     Breakage(
         "a time that claims to be sure",
         "kiosk/loop.py",
-        "synced=now.synced),",
-        "synced=True),",
+        "synced=now.synced),\n            person=accepted",
+        "synced=True),\n            person=accepted",
         ANY_WEATHER,
     ),
     Breakage(

@@ -140,12 +140,13 @@ class PiCamera:
         else:
             # A hand moves a millimetre in 10 ms: rather noise than a smear.
             wanted["AeExposureMode"] = AE_SHORT
-        if zoom > 1:
+        if zoom > 1 and "ScalerCrop" in self._camera.camera_controls:
             wanted["ScalerCrop"] = self._middle(zoom)
         return wanted
 
     def _middle(self, zoom: float) -> tuple[int, int, int, int]:
         """The middle of the sensor: x, y, width, height in its own pixels."""
-        x, y, width, height = self._camera.camera_controls["ScalerCrop"][1]
+        widest = self._camera.camera_controls["ScalerCrop"][1]
+        x, y, width, height = widest
         part_w, part_h = int(width / zoom), int(height / zoom)
         return x + (width - part_w) // 2, y + (height - part_h) // 2, part_w, part_h

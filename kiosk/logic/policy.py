@@ -75,11 +75,14 @@ class Hours:
     closes: time
 
     def hold(self, local: datetime) -> bool:
-        # Spelt out: `local.time()` reads like asking the clock, which pure code doesn't.
-        now = time(local.hour, local.minute, local.second)
-        if self.opens <= self.closes:
-            return self.opens <= now < self.closes
-        return now >= self.opens or now < self.closes
+        opens, closes = _minute(self.opens), _minute(self.closes)
+        if opens <= closes:
+            return opens <= _minute(local) < closes
+        return _minute(local) >= opens or _minute(local) < closes
+
+
+def _minute(of: time | datetime) -> int:
+    return of.hour * 60 + of.minute
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,31 @@
 """The kiosk's loop on a real outbox: what it does for one frame, and when things fail."""
 
+import os
+from base64 import b64encode
 from contextlib import contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from checkin import event, health
+from checkin import event, health, passes, signed_list
+from checkin.cose import SigningKey
 from checkin.health import KioskHealth
 from checkin.outbox import Outbox, OutboxError, OutboxLostError
+from checkin.signed_list import Revocations, TrustList
 from kiosk.devices.simulated_panel import RecordingPanel
+from kiosk.logic.button import HOLD_S
 from kiosk.logic.station import Rules, Station
-from kiosk.loop import MOST_CODES, MOST_RESTARTS, KioskLoop
+from kiosk.loop import MOST_CODES, MOST_REFUSALS, MOST_RESTARTS, KioskLoop
 from kiosk.memory import Memory
-from kiosk.ports import CameraEndedError, CameraError, Code, Frame
+from kiosk.ports import Buttons, CameraEndedError, CameraError, Code, Effort, Frame
+from kiosk.trusted import Trusted
+from kiosk.watch import WATCHER_FILE, Quality, Watch, drawn, read_seen
 from tests.made_up import BOOT, CARD, KEY, FakeClock
 
+AUTHORITY, DESK = SigningKey(bytes(32)), SigningKey(bytes(range(32)))
+CONTACT = b"MECARD:N:Mau;;"
 ANNA, BINH, MENU = b"VISITOR:ANNA", b"VISITOR:BINH", b"https://menu.example"
 
 
@@ -43,6 +53,11 @@ class Camera:
 @pytest.fixture
 def door(tmp_path):
     clock = FakeClock()
+    trusted = Trusted(
+        b64encode(AUTHORITY.public).decode(), str(tmp_path / "trust"), str(tmp_path / "revoked")
+    )
+    trust_nobody(tmp_path)
+    watch = Watch(tmp_path, "made-up", Effort, lambda _: Quality(), wall=lambda: clock.tick)
     camera = Camera(clock)
     panel = RecordingPanel(tick=lambda: clock.tick)
     outbox = Outbox(tmp_path / "outbox.db")
@@ -63,6 +78,9 @@ def door(tmp_path):
         memory=Memory(tmp_path / "sightings.bin", clock.moment()),
         health_file=tmp_path / "health.json",
         not_synced_after_s=900,
+        trusted=trusted,
+        lamp_below=50,
+        watch=watch,
     )
 
     def show(*payloads, frames=1, step_s=1 / 30):
@@ -73,7 +91,7 @@ def door(tmp_path):
 
     yield SimpleNamespace(
         loop=loop, clock=clock, camera=camera, panel=panel, outbox=outbox, show=show,
-        health=tmp_path / "health.json",
+        health=tmp_path / "health.json", folder=tmp_path, watch=watch,
     )  # fmt: skip
     outbox.close()
 
@@ -279,3 +297,179 @@ def test_nothing_of_a_visitor_is_in_the_log(door, caplog):
 def test_stopping_lets_go_of_the_camera(door):
     door.loop.stop()
     assert door.camera.closed
+
+
+# ── policy, trust, buttons, the lamp, and who watches
+
+
+def a_pass(kind="visitor", pass_id=b"12345678"):
+    return passes.issue(
+        DESK,
+        kind=kind,
+        pass_id=pass_id,
+        holder="Phan Thị Mẫu",
+        not_before=FakeClock().at - timedelta(hours=1),
+        expires=FakeClock().at + timedelta(hours=8),
+    ).encode()
+
+
+def trust_nobody(folder):
+    put(folder, "trust", TrustList(1, "2026-11-20T00:00:00Z"))
+    put(folder, "revoked", Revocations(1, "2026-11-20T00:00:00Z"))
+
+
+def put(folder, name, document, key=AUTHORITY):
+    file = folder / f"{name}.new"
+    file.write_bytes(signed_list.sign(document, key))
+    file.replace(folder / name)
+
+
+def trust(door, version=2, key=AUTHORITY):
+    keys = [b64encode(DESK.public).decode()]
+    put(door.folder, "trust", TrustList(version, "2026-11-20T00:00:00Z", pass_keys=keys), key)
+
+
+def revoke(door, *ids, version=2):
+    put(door.folder, "revoked", Revocations(version, "2026-11-20T00:00:00Z", list(ids)))
+
+
+def faults(door):
+    return health.read(door.health, KioskHealth, boot=BOOT, tick=door.clock.tick).faults
+
+
+def test_a_refused_visitor_is_a_row_with_a_reason_and_nobody_in_it(door):
+    door.show(CONTACT, frames=30)
+    assert played(door) == ["refused"]
+    (refusal,) = events(door)
+    assert (refusal.type, refusal.data.refused) == (event.REFUSAL, "kind-not-taken-here")
+    assert refusal.data.credential.kind == "vcard"
+    assert b"Mau" not in event.encode(refusal)
+    assert door.outbox.visits(BOOT, 10) == []
+
+
+def test_a_stream_of_forged_codes_doesnt_fill_the_outbox(door):
+    for number in range(MOST_REFUSALS * 3):
+        door.show(b"MECARD:N:Mau %d;;" % number)
+    assert door.outbox.summary().appended == MOST_REFUSALS
+    door.clock.pass_(61)
+    door.show(CONTACT)
+    assert door.outbox.summary().appended == MOST_REFUSALS + 1
+
+
+def test_a_refusal_that_cant_be_written_is_red_all_the_same_and_a_fault(door, monkeypatch):
+    monkeypatch.setattr(door.outbox, "append", failing)
+    monkeypatch.setattr(door.outbox, "try_writing", failing)
+    door.show(CONTACT)
+    assert played(door) == ["refused"]
+    assert resting(door) == "out-of-order"
+
+
+def failing(*_):
+    raise OutboxError("no room")
+
+
+def test_a_trust_list_put_there_counts_within_seconds(door):
+    door.show(a_pass())
+    assert played(door) == ["refused"]
+    trust(door)
+    door.show(frames=2, step_s=6)
+    door.show(a_pass())
+    assert played(door)[-1] == "accepted-in"
+
+
+def test_a_revoked_pass_is_refused_and_an_older_list_changes_nothing(door):
+    trust(door)
+    revoke(door, b"12345678".hex(), version=3)
+    door.show(frames=2, step_s=6)
+    door.show(a_pass())
+    assert events(door)[-1].data.refused == "revoked"
+    revoke(door, version=2)
+    door.show(frames=2, step_s=6)
+    door.show(a_pass())
+    assert events(door)[-1].data.refused == "revoked"
+    assert "trust" in faults(door)
+
+
+def test_a_list_signed_by_somebody_else_is_a_fault_and_visitors_are_still_served(door):
+    trust(door, key=DESK)
+    door.show(frames=2, step_s=6)
+    door.show(a_pass(), ANNA)
+    assert played(door)[-1] == "accepted-in"
+    assert events(door)[0].data.refused == "unknown-signer"
+    assert faults(door) == ["trust"]
+    assert resting(door) == "ready"
+
+
+def test_a_stale_list_is_said_with_its_age(door):
+    door.show(frames=2, step_s=6)
+    door.clock.pass_(40 * 86_400)
+    door.show()
+    told = health.read(door.health, KioskHealth, boot=BOOT, tick=door.clock.tick)
+    assert told.faults == ["trust"]
+    assert told.trust_days == pytest.approx(42.2, abs=0.1)
+
+
+def test_an_inspector_is_let_in_and_shown_how_it_stands(door):
+    trust(door)
+    door.show(frames=2, step_s=6)
+    door.show(ANNA)
+    door.show(a_pass("inspector"))
+    assert played(door)[-1].startswith("accepted-in+status-2")
+    door.clock.pass_(5)
+    door.show(a_pass("inspector"))
+    assert played(door)[-1].startswith("repeated+status-2")
+
+
+def press(door, frames, **down):
+    door.panel.down = Buttons(**down)
+    door.show(frames=frames)
+    door.panel.down = Buttons()
+    door.show()
+
+
+def test_the_direction_button_turns_the_door_round(door):
+    door.loop._station._rules = Rules(direction="button")
+    press(door, 5, direction=True)
+    door.show(ANNA)
+    assert played(door) == ["direction-out", "accepted-out"]
+    press(door, 5, direction=True)
+    assert played(door)[-1] == "direction-in"
+    assert events(door)[0].data.direction_by == "button"
+
+
+def test_the_direction_button_of_a_mounted_reader_does_nothing(door):
+    press(door, 5, direction=True)
+    assert played(door) == []
+
+
+def test_the_test_button_held_shows_every_light_and_then_what_was_found(door, monkeypatch):
+    press(door, round(HOLD_S * 30) + 5, test=True)
+    assert played(door) == ["self-test+accepted-in"]
+    monkeypatch.setattr(door.outbox, "try_writing", failing)
+    press(door, round(HOLD_S * 30) + 5, test=True)
+    assert played(door)[-1] == "self-test+fault"
+
+
+def test_the_lamp_goes_on_when_frames_stay_dark(door):
+    door.show(frames=30 * 5)  # the made-up camera's frames are black
+    assert door.panel.lamp_on
+
+
+def test_who_watches_sees_what_the_kiosk_does_and_no_visitor(door):
+    door.show(ANNA)
+    assert read_seen(door.folder) is None
+    (door.folder / WATCHER_FILE).touch()
+    os.utime(door.folder / WATCHER_FILE, (door.clock.tick, door.clock.tick))
+    door.show(CARD.encode(), CONTACT, MENU, frames=100)
+    seen = read_seen(door.folder)
+    assert seen.frames_per_s == pytest.approx(30, abs=1)
+    assert [told.what.split(":")[0] for told in seen.verdicts] == [
+        "accepted in", "accepted in", "refused", "foreign",
+    ]  # fmt: skip
+    screen = drawn(seen, door.clock.tick)
+    assert max(map(len, screen.splitlines())) <= 110
+    written = (door.folder / "watch.json").read_text(encoding="utf-8") + screen
+    assert not any(private in written for private in ("Nguyễn", "ANNA", "Mau", "menu.example"))
+    door.clock.pass_(60)
+    door.show(frames=3, step_s=2)
+    assert not door.watch.on

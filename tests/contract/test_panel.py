@@ -11,7 +11,7 @@ from kiosk.devices.gpio_panel import GpioPanel
 from kiosk.devices.player import Player
 from kiosk.devices.simulated_panel import RecordingPanel, TerminalPanel, drawn
 from kiosk.logic import feedback
-from kiosk.ports import DARK, Level, PanelError, Pattern, Step
+from kiosk.ports import DARK, Buttons, Level, PanelError, Pattern, Step
 
 QUICK = Pattern(
     "quick",
@@ -232,3 +232,41 @@ def test_the_terminal_twin_draws_light_and_sound():
 def test_a_drawing_is_as_long_as_its_pattern(pattern):
     light = drawn(pattern).split()[1]
     assert len(light) == pytest.approx(pattern.seconds / 0.05, abs=len(pattern.steps))
+
+
+def test_a_button_to_ground_is_down_while_it_is_pressed(factory):
+    panel = GpioPanel(17, 27, direction_button_pin=5, test_button_pin=6, factory=factory)
+    assert panel.buttons() == (False, False)
+    factory.pin(5).drive_low()
+    assert panel.buttons() == Buttons(direction=True)
+    factory.pin(5).drive_high()
+    factory.pin(6).drive_low()
+    assert panel.buttons() == Buttons(test=True)
+    panel.close()
+
+
+def test_buttons_that_arent_fitted_are_never_down(factory):
+    panel = GpioPanel(17, 27, factory=factory)
+    assert panel.buttons() == (False, False)
+    panel.lamp(on=True)
+    panel.close()
+
+
+def test_the_lamp_is_a_pin_of_its_own_and_dark_at_the_end(factory):
+    panel = GpioPanel(17, 27, lamp_pin=23, factory=factory)
+    panel.lamp(on=True)
+    assert factory.pin(23).state
+    panel.close()
+    assert not factory.pin(23).state
+
+
+def test_the_twins_have_buttons_and_a_lamp_too():
+    out = io.StringIO()
+    terminal = TerminalPanel(out)
+    terminal.lamp(on=True)
+    assert terminal.buttons() == Buttons()
+    assert "lamp  on" in out.getvalue()
+    recording = RecordingPanel(tick=lambda: 0.0)
+    recording.down = Buttons(test=True)
+    recording.lamp(on=True)
+    assert (recording.buttons().test, recording.lamp_on) == (True, True)

@@ -59,13 +59,19 @@ class MappedArray:
 
 
 class Picamera2:
-    known = {"FrameDurationLimits", "AeFlickerMode", "AeFlickerPeriod", "AfMode", "LensPosition"}
+    known = {
+        "FrameDurationLimits", "AeFlickerMode", "AeFlickerPeriod", "AfMode", "LensPosition",
+        "AfRange", "AeEnable", "AeExposureMode", "ExposureTime", "AnalogueGain", "ScalerCrop",
+    }  # fmt: skip
     made = []
 
     def __init__(self):
         self.said, self.out, self.frames, self.stalled = [], 0, 0, False
         self.camera_properties = {"Model": "imx708"}
         self.camera_controls = dict.fromkeys(self.known, (0, 1, 0))
+        if "ScalerCrop" in self.known:  # an imx708's: smallest, largest, default
+            largest = (768, 432, 3072, 1728)
+            self.camera_controls["ScalerCrop"] = ((768, 432, 64, 64), largest, largest)
         Picamera2.made.append(self)
 
     def create_video_configuration(self, main=None, lores=None, raw=None, buffer_count=6, **more):
@@ -214,3 +220,27 @@ def test_closing_stops_it(picamera2):
 
 def test_its_name_is_the_modules(picamera2):
     assert camera()[0].name == "camera imx708"
+
+
+def test_short_exposures_are_preferred_and_a_fixed_one_needs_its_gain(picamera2):
+    _, fake = camera(exposure_us=10_000)
+    assert fake.controls["AeExposureMode"] == 1
+    assert "ExposureTime" not in fake.controls
+    _, fake = camera(exposure_us=10_000, gain=4.0)
+    assert (fake.controls["AeEnable"], fake.controls["ExposureTime"]) == (False, 10_000)
+    assert fake.controls["AnalogueGain"] == 4.0
+
+
+def test_focus_by_itself_may_come_as_near_as_the_lens_goes(picamera2):
+    _, fake = camera()
+    assert (fake.controls["AfMode"], fake.controls["AfRange"]) == (2, 2)
+    _, fake = camera(lens_position=10)
+    assert (fake.controls["AfMode"], fake.controls["LensPosition"]) == (0, 10)
+
+
+def test_zoom_takes_the_middle_of_the_sensor(picamera2):
+    _, fake = camera(zoom=2.0)
+    assert fake.controls["ScalerCrop"] == (768 + 768, 432 + 432, 1536, 864)
+    picamera2.known = picamera2.known - {"ScalerCrop"}
+    _, fake = camera(zoom=2.0)
+    assert "ScalerCrop" not in fake.controls

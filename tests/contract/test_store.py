@@ -1,11 +1,17 @@
 """The central's file, on real SQLite."""
 
-import pytest
+import sqlite3
+from contextlib import closing
 
-from central.store import Store, StoreError, StoreLostError
+import msgspec
+import pytest
+from sqlite_utils import Database
+
+from central.store import Store, StoreError, StoreLostError, migrations
+from checkin import event
 from sync_daemon.protocol import Ledger, Receiver
 from sync_daemon.topics import Address
-from tests.made_up import NOON, body
+from tests.made_up import NOON, body, check_in
 
 HERE = Address("cp", "k1")
 
@@ -107,3 +113,22 @@ def test_a_file_that_is_none_is_said(tmp_path):
     (tmp_path / "c.db").write_bytes(b"no database at all, but long enough to be looked at" * 9)
     with pytest.raises(StoreError, match=r"c\.db"):
         Store(tmp_path / "c.db")
+
+
+def test_a_refusal_is_kept_with_its_reason_among_the_check_ins(store):
+    refusal = msgspec.structs.replace(
+        check_in(2, person=None, refused="other-checkpoint"), type=event.REFUSAL
+    )
+    keep(store, body(1), event.encode(refusal))
+    assert [kept.turned_away for kept in store.all_checkins()] == ["", "other-checkpoint"]
+
+
+def test_a_file_of_an_earlier_version_is_taken_over(tmp_path):
+    file = tmp_path / "old.db"
+    with closing(sqlite3.connect(file)) as db:
+        migrations.apply(Database(db), stop_before="m002_refusals")
+        db.commit()
+    store = Store(file)
+    keep(store, body(1))
+    assert [kept.turned_away for kept in store.all_checkins()] == [""]
+    store.close()

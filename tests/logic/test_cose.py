@@ -1,6 +1,7 @@
 """Signed tokens: the parts that have no format of their own."""
 
 import zlib
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -22,10 +23,8 @@ def test_what_is_signed_is_verified_by_its_own_key_only():
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_taken_apart_or_refused(raw):
-    try:
+    with suppress(CoseError):
         cose.take_apart(raw)
-    except CoseError:
-        pass
 
 
 @given(st.binary(max_size=100))

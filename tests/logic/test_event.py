@@ -5,6 +5,7 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +160,26 @@ def test_what_is_sealed_opens_with_its_key_and_no_other():
         mine.open(closed[:-1])
     with pytest.raises(seal.SealError):
         mine.open(b"")
+
+
+def test_a_refusal_has_a_reason_and_nobody():
+    refusal = msgspec.structs.replace(
+        check_in(3, person=None, refused="expired"), type=event.REFUSAL
+    )
+    assert event.decode(event.encode(refusal)) == refusal
+    assert b"person" not in event.encode(refusal)
+
+
+@pytest.mark.parametrize(
+    ("type_", "fields"),
+    [
+        (event.REFUSAL, {"person": None}),  # no reason
+        (event.TYPE, {"person": None, "refused": "expired"}),  # no refusal
+        (event.REFUSAL, {"refused": "expired"}),  # somebody
+        (event.REFUSAL, {"person": None, "refused": "r" * 65}),
+    ],
+)
+def test_what_is_neither_a_check_in_nor_a_refusal(type_, fields):
+    wrong = msgspec.structs.replace(check_in(3, **fields), type=type_)
+    with pytest.raises(EventError):
+        event.decode(event.encode(wrong))

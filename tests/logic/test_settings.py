@@ -24,7 +24,10 @@ def test_what_is_printed_reads_back():
     ("text", "said"),
     [
         ("camra = 1", "'camra' is no setting; known here: broker, camera,"),
-        ("[camera]\nexposur = 1", "[camera] 'exposur' is no setting; known here: exposure_us, fps,"),
+        (
+            "[camera]\nexposur = 1",
+            "[camera] 'exposur' is no setting; known here: exposure_us, fps,",
+        ),
         ("[camera]\nfps = 'fast'", "[camera] fps = 'fast': expected `float`, got `str` (frames a"),
         ("[camera]\nfps = 0", "[camera] fps = 0: expected `float` >= 1.0"),
         ("[camera]\nfps = nan", "[camera] fps = nan"),

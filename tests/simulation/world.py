@@ -164,6 +164,7 @@ class BadDisk:
         if self._world.disk_full:
             raise OutboxError("full")
         seq = self._outbox.append(entry, encode)
+        self._world.refusals += not entry.tag
         self._world.every_time_says_how_sure_it_is(encode(self._outbox.id, seq))
         if self._world.chance(0.02):
             raise Killed  # on disk, and nobody was told
@@ -216,6 +217,7 @@ class World:
         self.clock = FakeClock()
         self.storm, self.network, self.disk_full = True, True, False
         self.held, self.visits, self.until = [], [], 0.0
+        self.refusals = 0
         self.greens = Counter()
         self.greens_before = 0
         self.net = Net(self)
@@ -353,6 +355,8 @@ class World:
                 self.held.append(b"VISITOR:W%04d" % self.random.randrange(40))
             if self.chance(0.1):
                 self.held.append(b"https://menu.example/")
+            if self.chance(0.1):
+                self.held.append(b"MECARD:N:Mau;TEL:0900000001;;")  # refused: not taken here
             self.visits += [(len(self.visits), who) for who in self.held if who[:1] == b"V"]
             self.until = self.clock.tick + self.random.uniform(1, 12)
 
@@ -372,7 +376,7 @@ class World:
         self.one_visit_is_one_check_in(summary)
 
     def green_means_on_disk(self, summary):
-        assert self.greens_shown <= summary.appended
+        assert self.greens_shown <= summary.appended - self.refusals
 
     def nothing_leaves_unconfirmed(self, summary):
         """What isn't in the outbox any more, or is behind its watermark, is at the central."""
@@ -386,7 +390,7 @@ class World:
 
     def one_visit_is_one_check_in(self, summary):
         """As many check-ins as visits at the most: never two of one, however it is seen."""
-        assert summary.appended <= len(self.visits)
+        assert summary.appended - self.refusals <= len(self.visits)
         assert self.store.count() <= summary.appended
 
     def every_time_says_how_sure_it_is(self, body):
@@ -400,7 +404,12 @@ class World:
         for row in self.sync_box.pending(0, 100_000):
             assert b"VISITOR" not in row.body
             assert b'"code"' not in row.body
+            assert b"Mau" not in row.body
         for kept in self.store.all_checkins():
+            if kept.turned_away:
+                data = event.decode(kept.body).data
+                assert (data.refused, data.sealed, data.person) == (kept.turned_away, None, None)
+                continue
             sealed = event.decode(kept.body).data.sealed
             opened = event.open_person(KEY.open(event.sealed_bytes(sealed)))
             assert opened["code"][0] in "VW"
