@@ -17,7 +17,7 @@ import msgspec
 
 from checkin import settings
 from checkin.seal import CentralKey, new_private_key
-from checkin.settings import Broker, Camera, Door, Kiosk, Panel, Settings
+from checkin.settings import Broker, Camera, Door, Kiosk, Panel, Policy, Settings
 
 START_S = 15.0
 STOP_S = 10.0
@@ -167,6 +167,7 @@ class Bench:
     daemon_port: int = 0  # where the daemon thinks the broker is; 0: at the broker's own port
     camera: Camera = Camera()  # noqa: RUF009  frozen
     door: Door = Door()  # noqa: RUF009  frozen
+    policy: Policy = Policy()  # noqa: RUF009  frozen
     broker: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -208,6 +209,7 @@ class Bench:
                 runtime_dir=str(self.folder / "run"),
             ),
             door=self.door,
+            policy=self.policy,
             camera=self.camera,
             panel=Panel(kind="terminal"),
             outbox=settings.Outbox(min_free_mb=1),

@@ -48,6 +48,7 @@ SEAL_OFF = "off"
 
 # A running kiosk writes four times a second once it has noticed the watcher, which takes a second.
 SEEN_STALE_S = 5.0
+FRESH_S = 1.5
 WATCH_EVERY_S = 0.5
 
 # How long a kiosk that can't start shows so before it ends, to be started again.
@@ -115,7 +116,7 @@ def watch(settings_file: Path, *, once: bool) -> None:
             ) from error
         seen = read_seen(folder)
         tick = clock.moment().tick
-        if seen is not None and 0 <= tick - seen.tick < SEEN_STALE_S:
+        if seen is not None and 0 <= tick - seen.tick < FRESH_S:
             shown = tick
             click.echo(drawn(seen, tick) if once else f"\x1b[H\x1b[2J{drawn(seen, tick)}")
             if once:

@@ -144,6 +144,8 @@ class KioskLoop:
     def stop(self) -> None:
         """Let go of the camera. What counts is on disk already."""
         self._camera.close()
+        if self._watch is not None:
+            self._watch.close()
 
     def _serve(self, codes: Sequence[Code], now: Moment) -> None:
         """Judge every code of a frame, put the accepted on disk, and only then show it.

@@ -133,6 +133,10 @@ class Watch:
         """Notice who came or went."""
         self._is_watched(tick)
 
+    def close(self) -> None:
+        """The kiosk ends: nobody shall take its last look for the present."""
+        (self._folder / SEEN_FILE).unlink(missing_ok=True)
+
     def _is_watched(self, tick: float) -> None:
         if tick - self._looked < LOOKED_FOR_S:
             return

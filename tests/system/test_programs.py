@@ -21,7 +21,12 @@ from tests.contract_document import check_topic
 from tests.made_up import NOON, body, entry
 from tests.system.conftest import Door, code_frames, payload, wait_until
 
-MODULES = {"vaora-kiosk": "kiosk", "vaora-sync": "sync_daemon", "vaora-central": "central"}
+MODULES = {
+    "vaora-kiosk": "kiosk",
+    "vaora-sync": "sync_daemon",
+    "vaora-central": "central",
+    "vaora-pass": "provisioning",
+}
 
 
 def run(program, *arguments, check=False):
@@ -34,9 +39,10 @@ def run(program, *arguments, check=False):
 @pytest.mark.parametrize(
     ("program", "commands"),
     [
-        ("vaora-kiosk", ["run", "settings", "decode"]),
+        ("vaora-kiosk", ["run", "settings", "decode", "read", "watch"]),
         ("vaora-sync", ["run", "status"]),
         ("vaora-central", ["run", "list", "export", "keygen"]),
+        ("vaora-pass", ["keygen", "issue", "trust", "revoke"]),
     ],
 )
 def test_help_names_every_command_and_each_explains_itself(program, commands):
