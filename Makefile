@@ -1,6 +1,6 @@
 # `make` alone lists the words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint pictures docs clean
+.PHONY: help demo test bench names lint pictures docs clean
 
 PY := .venv/bin/python
 CAMERA ?=
@@ -19,6 +19,9 @@ test: lint ## check style and types, then run every test
 
 bench: .venv/ready ## print measured figures beside their references, a JSON line each
 	@$(PY) -m bench
+
+names: .venv/ready ## 100,000 made-up names through code, image, decoder and reader
+	@$(PY) -m bench.names
 
 lint: .venv/ready ## check style and types only
 	@$(PY) -m ruff check .

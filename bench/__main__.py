@@ -8,8 +8,16 @@ from bench.decoding import empty_frame, hard
 from bench.disk import append
 from bench.door import door_to_light
 from bench.drain import drain
+from bench.instructions import empty_instructions
 
-FIGURES: tuple[Callable[[], None], ...] = (door_to_light, append, empty_frame, hard, drain)
+FIGURES: tuple[Callable[[], None], ...] = (
+    door_to_light,
+    append,
+    empty_frame,
+    empty_instructions,
+    hard,
+    drain,
+)
 
 
 def main() -> None:

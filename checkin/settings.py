@@ -222,10 +222,11 @@ class Camera(Section, frozen=True):
             ge=1,
             le=8,
             description="part of the sensor's middle that fills the frame: 2 makes a module twice "
-            "as many pixels and sees half as wide",
-            examples=[1.5],
+            "as many pixels and sees half as wide; 1.8 is one sensor pixel each with Camera Module "
+            "3 at 1280 pixels",
+            examples=[1.8],
         ),
-    ] = 1.0
+    ] = 1.8
     stall_s: Annotated[
         float,
         Meta(

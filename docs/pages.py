@@ -18,6 +18,9 @@ MEANING = {
     "refused": ("Không nhận ở đây: hỏi nhân viên", "Not taken here: ask the staff"),
     "foreign": ("Không phải mã của khách", "Not a visitor's code"),
     "fault": ("Máy lỗi: dùng phiếu giấy", "Out of order: use the paper form"),
+    "direction-in": ("Từ nay: vào", "From now on: in"),
+    "direction-out": ("Từ nay: ra", "From now on: out"),
+    "self-test": ("Tự kiểm tra, rồi kết quả", "Self-test, then what was found"),
     "starting": ("Đang khởi động", "Starting"),
     "ready": ("Sẵn sàng", "Ready"),
     "not-synced": ("Sẵn sàng, lâu chưa gửi được", "Ready; not confirmed for long"),
@@ -66,13 +69,34 @@ def patterns_page() -> str:
         "*and* in sound, so that it is understood without colour, without hearing, without sight.",
         "",
     ]
-    for title, patterns in (("Verdicts", feedback.VERDICTS), ("Idle", feedback.IDLE)):
+    kinds = (
+        ("Verdicts", feedback.VERDICTS),
+        ("Buttons", feedback.BUTTONS),
+        ("Idle", feedback.IDLE),
+    )
+    for title, patterns in kinds:
         lines += [f"## {title}", ""]
         for pattern in patterns:
             vietnamese, english = MEANING[pattern.name]
-            lines += [f"**{pattern.name}**: {english} / {vietnamese}", "", "```"]
-            lines += [drawn(pattern).replace("  sound", "\nsound"), "```", ""]
+            lines += [f"**{pattern.name}**: {english} / {vietnamese}", *_timeline(pattern)]
+    lines += [
+        "## Inspector's status",
+        "",
+        "Behind the verdict on an inspector's pass. High beeps with green count the check-ins that",
+        f"wait: one for none, two for fewer than {feedback.FEW_WAITING}, three for more. Low beeps",
+        "with amber say how long ago the central confirmed any: one for less than 15 minutes, two",
+        "for less than a day, three for longer or never.",
+        "",
+    ]
+    for waiting, confirmed_s in ((0, 0.0), (12, 3600.0), (5000, None)):
+        pattern = feedback.status_pattern(waiting, confirmed_s)
+        ago = "never" if confirmed_s is None else f"{confirmed_s:g} s ago"
+        lines += [f"**{pattern.name}**: {waiting} wait, confirmed {ago}", *_timeline(pattern)]
     return "\n".join(lines)
+
+
+def _timeline(pattern: Pattern) -> list[str]:
+    return ["", "```", drawn(pattern).replace("  sound", "\nsound"), "```", ""]
 
 
 def settings_page() -> str:

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COPIED = ("checkin", "kiosk", "sync_daemon", "central", "provisioning", "demo", "tests", "docs")
+COPIED = (
+    "checkin",
+    "kiosk",
+    "sync_daemon",
+    "central",
+    "provisioning",
+    "demo",
+    "bench",
+    "tests",
+    "docs",
+)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Documentation is tested: what it names exists, and what exists is named."""
 
+import math
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import central.__main__
 import kiosk.__main__
+import provisioning.__main__
 import sync_daemon.__main__
 from checkin import settings
 from checkin.settings import Settings
@@ -24,6 +26,7 @@ COMMANDS = {
     "vaora-kiosk": kiosk.__main__.main,
     "vaora-sync": sync_daemon.__main__.main,
     "vaora-central": central.__main__.main,
+    "vaora-pass": provisioning.__main__.main,
 }
 ALL_SETTINGS = {key for _, kind in settings.section_types() for key in kind.__struct_fields__}
 ALL_SETTINGS |= {"seal"}
@@ -31,7 +34,9 @@ ALL_SETTINGS |= {"seal"}
 
 @pytest.mark.parametrize("name", PROSE)
 def test_every_command_that_is_named_exists(name):
-    for program, command in re.findall(r"`?(vaora-(?:kiosk|sync|central)) ([a-z]+)", PROSE[name]):
+    for program, command in re.findall(
+        r"`?(vaora-(?:kiosk|sync|central|pass)) ([a-z]+)", PROSE[name]
+    ):
         assert command in COMMANDS[program].commands, f"{name}: {program} {command}"
 
 
@@ -89,7 +94,7 @@ def test_the_pins_in_hardware_md_are_the_defaults():
         assert re.search(rf"GPIO{pin} \(\d+\).*", HARDWARE), name
         assert f"`{name}_pin = {pin}`" in HARDWARE
     # The 40-pin header's place of each BCM number that is named.
-    places = {2: 3, 3: 5, 5: 29, 6: 31, 17: 11, 22: 15, 24: 18, 27: 13}
+    places = {2: 3, 3: 5, 5: 29, 6: 31, 17: 11, 22: 15, 23: 16, 24: 18, 27: 13}
     for pin, place in re.findall(r"GPIO(\d+) \((\d+)\)", HARDWARE):
         assert places[int(pin)] == int(place)
     low = re.search(r"gpio=([\d,]+)=op,dl", HARDWARE)[1]
@@ -106,8 +111,26 @@ def test_the_topics_in_the_readme_are_the_codes():
 
 
 def test_the_optics_add_up():
-    for module, distance, pixels in re.findall(r"\| ([\d.]+) mm \| (\d+) mm \| ([\d.]+)", HARDWARE):
-        assert float(pixels) == pytest.approx(985 * float(module) / float(distance), abs=0.06)
+    rows = re.findall(r"\| (\d\.\d+) mm \| (\d+) mm \| ([\d.]+) \|(?: (\d+) mm \|)?", HARDWARE)
+    assert len(rows) >= 8
+    focal_px = 640 / math.tan(math.radians(33))
+    for module, distance, pixels, across in rows:
+        zoom = 1.8 if across else 1.0
+        wide = zoom * focal_px * float(module) / float(distance)
+        assert float(pixels) == pytest.approx(wide, abs=0.06)
+        if across:
+            assert float(across) == pytest.approx(1280 * float(distance) / zoom / focal_px, abs=0.7)
+
+
+def test_the_focus_table_adds_up():
+    rows = re.findall(r"\| (\d+) mm \| (\d+) mm \| ([\d.]+) \| ([\d.]+) \|", HARDWARE)
+    assert len(rows) >= 6
+    per_px = 4.74 / 1.8 * 4.74 / 0.0028
+    for focused, at, spot, module in rows:
+        blur = per_px * abs(1 / float(focused) - 1 / float(at))
+        assert float(spot) == pytest.approx(blur, abs=0.06)
+        size = 0.24 if float(at) < 130 else 1.1
+        assert float(module) == pytest.approx(1773 * size / float(at), abs=0.06)
 
 
 def test_the_design_cards_top_level_is_there():

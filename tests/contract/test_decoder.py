@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import segno
 
+from bench import names
 from demo import scenes
 from demo.people import person
 from demo.scenes import Carrier, Scene, Weather
@@ -89,6 +90,11 @@ def test_any_bytes_come_out_as_they_are(engine, payload):
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_code_may_be_turned(engine, turns):
     assert payloads(engine, np.ascontiguousarray(np.rot90(drawn(b"ABC"), turns))) == [b"ABC"]
+
+
+def test_thousands_of_vietnamese_names_come_back_byte_for_byte():
+    # The short form of `make names`, which takes 100,000.
+    assert names.wrong_ones(4_000) == []
 
 
 def test_rows_with_padding_are_read_where_they_are(engine):

@@ -189,7 +189,7 @@ def test_a_drawn_pass_is_read_and_verified(tmp_path, desk):
         (["trust", "--key", "KEY", "--out", "OUT", "--version", "1", "--pass-key", "x"], "no publ"),
         (
             ["trust", "--key", "KEY", "--out", "OUT", "--version", "1", "--signers", __file__],
-            "JSON",
+            "Expected",
         ),
         (["keygen", "KEY"], "can't be made (File exists)"),
     ],
