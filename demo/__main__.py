@@ -19,7 +19,7 @@ import cv2
 
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Camera, Door
-from demo import scenes
+from demo import desk, scenes
 from demo.link import Link
 from demo.people import Person, person
 from demo.programs import Bench, BrokerProgram, Line, Program, ProgramError
@@ -33,8 +33,9 @@ GAP_FRAMES = 12
 LEAD_FRAMES = 15
 JPEG_QUALITY = 90
 
-# Visitors before the network goes, while it is away, and after.
+# Visitors before the network goes, while it is away, and after; and the one with a staff pass.
 BEFORE, AWAY, AFTER = 5, 8, 3
+WITH_A_PASS = 1
 HARDNESS = 0.55
 
 # How long a webcam or somebody's own folder is shown at most.
@@ -102,11 +103,16 @@ def visitors() -> list[Person]:
 
 
 def script() -> list[Scene]:
-    """Who comes by, in order: visitors, one who comes back too soon, one with a menu."""
+    """Who comes by, in order: visitors, one who comes back too soon, one with a menu.
+
+    And two with a pass from the desk: a member of the staff, and one whose pass was called back.
+    """
     shown = [scene(who.payload, SEED + number, HARDNESS) for number, who in enumerate(visitors())]
     menu = scene(b"https://thucdon.example/bun-cha", SEED + 900, HARDNESS)
     again = scene(visitors()[1].payload, SEED + 901, HARDNESS)
-    return [*shown[:3], again, shown[3], menu, *shown[4:]]
+    staff = scene(desk.staff_pass(), SEED + 902, HARDNESS)
+    called_back = scene(desk.called_back(), SEED + 903, HARDNESS)
+    return [*shown[:3], again, staff, shown[3], menu, called_back, *shown[4:]]
 
 
 def render(folder: Path) -> int:
@@ -185,6 +191,7 @@ class Demo:
             daemon_port=link.port,
             camera=camera,
             door=Door(hold_off_s=20.0),
+            policy=desk.lists(self._folder),
         )
         bench.prepare()
         try:
@@ -220,12 +227,12 @@ class Demo:
                 return lambda: story.greens >= greens
             return lambda: time.monotonic() > end - later
 
-        self._watch(kiosk, end, enough(BEFORE, 2 * third))
+        self._watch(kiosk, end, enough(BEFORE + WITH_A_PASS, 2 * third))
         if self._own is None:  # let the last of them be confirmed while there is a network
             self._watch(kiosk, time.monotonic() + 1, lambda: story.confirmed >= story.greens)
         link.cut()
         story.tell("demo", "\x1b[1mthe network is pulled out; visitors keep coming\x1b[0m")
-        self._watch(kiosk, end, enough(BEFORE + AWAY, third))
+        self._watch(kiosk, end, enough(BEFORE + WITH_A_PASS + AWAY, third))
         waiting = Outbox(bench.settings.outbox_file, create=False).pending_count()
         link.restore()
         story.tell("demo", f"\x1b[1mthe network is back; {waiting} check-ins waited\x1b[0m")
@@ -263,12 +270,15 @@ class Demo:
         print("\nAt the central, opened with its key:\n")
         for row in kept:
             who = row.get("name") or row.get("code")
-            print(f"  {row['at'][11:19]}  {row['direction']:3}  {row['kind']:8} {who}")
+            if row["turned_away"]:
+                who = f"refused: {row['turned_away']}"
+            proof = "verified" if row["verified"] else "read"
+            print(f"  {row['at'][11:19]}  {row['direction']:3}  {row['kind']:8} {proof:8}  {who}")
         outbox = Outbox(bench.settings.outbox_file, create=False)
         summary = outbox.summary()
         outbox.close()
         print(
-            f"\n{story.greens} green lights, {summary.appended} check-ins on the kiosk's disk, "
+            f"\n{story.greens} green lights, {summary.appended} records on the kiosk's disk, "
             f"{story.published} published, {len(kept)} kept by the central,\n"
             f"{story.repeats} repeated, {story.foreign} foreign; "
             f"{time.monotonic() - story.began:.0f} s\n"
@@ -288,8 +298,14 @@ class Demo:
 
     def _check_visitors(self, kept: list[dict[str, str]], bench: Bench, carried: bytes) -> None:
         expected = Counter((who.name, who.id_number) for who in visitors())
-        came = Counter((row["name"], row["id_number"]) for row in kept)
+        expected[desk.STAFF, ""] += 1
+        in_ = [row for row in kept if not row["turned_away"]]
+        came = Counter((row["name"], row.get("id_number", "")) for row in in_)
         story = self._story
+        proven = [row["name"] for row in in_ if row["verified"]]
+        turned_away = [row["turned_away"] for row in kept if row["turned_away"]]
+        story.must(proven == [desk.STAFF], "the signed pass is verified, and nothing else is")
+        story.must(turned_away == ["revoked"], "the pass that was called back is refused")
         story.must(came == expected, "each visitor once, each Vietnamese name byte for byte")
         story.must(
             story.repeats == 1 and story.foreign == 1, "one repeat and one foreign code told so"

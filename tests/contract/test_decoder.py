@@ -125,6 +125,16 @@ def test_a_structured_append_code_does_not_end_the_program(engine):
         engine.read(symbol(part))
 
 
+ECIS = ("utf-8", "iso-8859-1", "iso-8859-5", "shift_jis", "cp1252", "utf-16-be", "big5", "ascii")
+
+
+@pytest.mark.parametrize("charset", ECIS)
+def test_an_eci_changes_no_byte(engine, charset):
+    text = "abc é".encode(charset, "ignore").decode(charset)
+    code = segno.make(text, eci=True, encoding=charset, mode="byte", micro=False)
+    assert payloads(engine, symbol(code)) == [text.encode(charset)]
+
+
 def test_micro_qr_is_no_code(engine):
     assert payloads(engine, symbol(segno.make_micro("25"), 12)) == []
 
