@@ -9,8 +9,7 @@ import base64
 import binascii
 import re
 import zlib
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, field
 from typing import Any
 
 import base45
@@ -33,8 +32,8 @@ ALGORITHMS = {ES256: "ES256", PS256: "PS256", EDDSA: "EdDSA"}
 # RFC 9052, section 3.1: labels of a header.
 ALG, KID = 1, 4
 
-# CBOR tags: COSE_Sign1, and the CWT around it (RFC 8392, section 6).
-SIGN1_TAG, CWT_TAG = 18, 61
+# The CBOR tag of COSE_Sign1.
+SIGN1_TAG = 18
 
 # A longer RSA key makes one verification cost as much as twenty; no health authority has one.
 MOST_RSA_BITS = 4096
@@ -58,8 +57,8 @@ class Signed:
     protected: bytes
     headers: dict[Any, Any]
     unprotected: dict[Any, Any]
-    payload: bytes
-    signature: bytes
+    payload: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
     @property
     def alg(self) -> int | None:
@@ -112,15 +111,73 @@ def from_cbor(raw: bytes, longest_bytes: int = LONGEST_TOKEN_BYTES) -> Any:  # n
     """The one CBOR value that `raw` is. Raises `CoseError`, whatever the bytes."""
     if len(raw) > longest_bytes:
         raise CoseError("too-long")
-    stream = BytesIO(raw)
     try:
-        value = cbor2.CBORDecoder(stream).decode()
+        return cbor2.loads(_untagged(raw))
+    except CoseError:
+        raise
     except Exception as error:
-        # cbor2 raises a dozen kinds: its tags build dates, decimals, sets and patterns.
+        # cbor2 raises half a dozen kinds: text that is no UTF-8, keys that can't be hashed.
         raise CoseError("cbor") from error
-    if stream.tell() != len(raw):
+
+
+# No token that was ever made has a tenth of these.
+MOST_ITEMS = 4_000
+MOST_LEVELS = 16
+
+# Major types of CBOR (RFC 8949, section 3.1), and what stands for "until a break" in a header.
+BYTES, TEXT, ARRAY, MAP, TAG = 2, 3, 4, 5, 6
+INDEFINITE = 31
+BREAK = 0xFF
+
+
+def _untagged(raw: bytes) -> bytes:  # noqa: C901, PLR0912  one loop over one binary format
+    """`raw` without its tags; one well-formed item, of bounded depth and number.
+
+    A tag makes cbor2 build something: a fraction of a billion digits, a compiled pattern, a set of
+    sets that takes for ever to hash, from twenty-five letters in a stranger's code. None of it is
+    wanted: COSE's own tags may be missing anyway, and a tagged date is read as its text.
+    """
+    kept = bytearray()
+    # What is still to come in each open item; None until a break.
+    open_items: list[int | None] = [1]
+    at = items = 0
+    while open_items:
+        if open_items[-1] == 0:
+            open_items.pop()
+            continue
+        if at >= len(raw):
+            raise CoseError("cbor")
+        begin, first = at, raw[at]
+        if first == BREAK and open_items[-1] is None:
+            open_items.pop()
+            kept.append(first)
+            at += 1
+            continue
+        major, short = first >> 5, first & 31
+        size = {24: 1, 25: 2, 26: 4, 27: 8}.get(short, 0)
+        if 28 <= short < INDEFINITE or (short == INDEFINITE and major not in {2, 3, 4, 5}):  # noqa: PLR2004
+            raise CoseError("cbor")
+        at += 1 + size
+        argument = int.from_bytes(raw[begin + 1 : at], "big") if size else short
+        if major == TAG:
+            continue  # what it stands before comes next, and counts in its place
+        items += 1
+        if items > MOST_ITEMS:
+            raise CoseError("cbor")
+        if (left := open_items[-1]) is not None:
+            open_items[-1] = left - 1
+        if short == INDEFINITE:
+            open_items.append(None)
+        elif major in {ARRAY, MAP}:
+            open_items.append(argument * (2 if major == MAP else 1))
+        elif major in {BYTES, TEXT}:
+            at += argument
+        if at > len(raw) or len(open_items) > MOST_LEVELS:
+            raise CoseError("cbor")
+        kept += raw[begin:at]
+    if at != len(raw):
         raise CoseError("cbor")
-    return value
+    return bytes(kept)
 
 
 def to_cbor(value: object) -> bytes:
@@ -129,11 +186,7 @@ def to_cbor(value: object) -> bytes:
 
 def take_apart(raw: bytes, longest_bytes: int = LONGEST_TOKEN_BYTES) -> Signed:
     """Read a COSE_Sign1 message, with its tag or without, with a CWT's tag around it or without."""
-    value = from_cbor(raw, longest_bytes)
-    for tag in (CWT_TAG, SIGN1_TAG):
-        if isinstance(value, cbor2.CBORTag) and value.tag == tag:
-            value = value.value
-    match value:
+    match from_cbor(raw, longest_bytes):
         case [bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]:
             headers = from_cbor(protected) if protected else {}
             if isinstance(headers, dict):

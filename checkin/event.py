@@ -127,7 +127,7 @@ def decode(body: bytes) -> CheckIn:
         raise EventError(f"{len(body)} bytes, an event has at most {LONGEST_EVENT_BYTES}")
     try:
         checkin = _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError, OverflowError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise EventError(f"not a check-in: {error}") from error
     _check(checkin)
     return checkin
@@ -165,7 +165,7 @@ def open_person(plain: bytes) -> dict[str, str]:
     """Read the fields that a sealed box held. Raises only `EventError`."""
     try:
         return msgspec.json.decode(plain, type=dict[str, str])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EventError(f"sealed fields are damaged: {error}") from error
 
 

@@ -34,9 +34,9 @@ class Signer(msgspec.Struct, frozen=True):
 class CardKey(msgspec.Struct, frozen=True):
     """A SMART Health Card issuer's key: P-256, as in its JWK set. `iss` is the issuer's address."""
 
-    kid: str
-    x: str
-    y: str
+    kid: str = ""
+    x: str = ""
+    y: str = ""
     iss: str = ""
 
 
@@ -74,7 +74,7 @@ def read(raw: bytes, kind: type[ListT], authority: bytes) -> ListT:
         return msgspec.json.decode(signed.payload, type=kind)
     except CoseError as error:
         raise SignedListError(f"is no signed list ({error})") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SignedListError(f"holds no {kind.__name__}: {error}") from error
 
 

@@ -9,7 +9,7 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -156,8 +156,8 @@ def decode(images: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("lines", type=click.File("r", encoding="utf-8", errors="replace"), default="-")
-def read(lines: TextIO) -> None:
+@click.argument("lines", type=click.File("rb"), default="-")
+def read(lines: BinaryIO) -> None:
     """Read payloads, JSON lines on standard input or in a file; a JSON line each.
 
     {"payload": text or a list of texts, "clock"?: ISO 8601, "trust"?: [{"kid", "cert_der_b64"}],
@@ -166,9 +166,8 @@ def read(lines: TextIO) -> None:
     """
     from kiosk import reading  # noqa: PLC0415  only this command needs it
 
-    for line in lines:
-        if line.strip():
-            click.echo(json.dumps(reading.answer(line, datetime.now(UTC)), ensure_ascii=False))
+    for answer in reading.answers(lines, datetime.now(UTC)):
+        click.echo(answer)
 
 
 def _as_json(code: Code) -> dict[str, object]:

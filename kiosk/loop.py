@@ -173,6 +173,9 @@ class KioskLoop:
         pattern = feedback.pattern_for(done)
         if pattern is not None and any(_is_inspection(verdict) for verdict in done):
             pattern = feedback.after(pattern, self._status(now))
+        if pattern is not None and failed:
+            # Two came, and one of them isn't on disk: the green is for the other alone.
+            pattern = feedback.after(pattern, feedback.FAULT)
         if pattern is not None:
             self._show(pattern, now, is_green=bool(accepted))
 
@@ -260,6 +263,7 @@ class KioskLoop:
         try:
             self._outbox.append(entry, lambda outbox, seq: self._encode(id, data, now, outbox, seq))
         except OutboxLostError:
+            self._panel.play(feedback.FAULT)
             raise
         except OutboxError as error:
             self._disk_due = now.tick + DISK_AGAIN_S

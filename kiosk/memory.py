@@ -68,5 +68,5 @@ def _read(file: Path) -> Remembered | None:
     try:
         with file.open("rb") as opened:
             return msgspec.msgpack.decode(opened.read(LONGEST_FILE_BYTES), type=Remembered)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Code:
     clockwise.
     """
 
-    payload: bytes
-    text: str
+    payload: bytes = field(repr=False)
+    text: str = field(repr=False)
     corners: Corners
 
 

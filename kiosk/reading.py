@@ -1,7 +1,8 @@
 """`vaora-kiosk read`: one JSON line in, what the readers make of it out."""
 
+import json
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -21,7 +22,7 @@ class Line(msgspec.Struct, frozen=True):
     """What may stand in a line; anything else in it is ignored."""
 
     payload: str | list[str]
-    id: Any = None
+    id: str | int | float | None = None
     clock: str | None = None
     trust: list[Signer] | None = None
     jwks: Jwks | None = None
@@ -29,12 +30,23 @@ class Line(msgspec.Struct, frozen=True):
     revoked: list[str] = []
 
 
-def answer(line: str, now: datetime) -> dict[str, object]:
+# Line ends that are none to JSON, but to whoever splits our answer into lines.
+_ODD_LINE_ENDS = str.maketrans({end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"})
+
+
+def answers(lines: Iterable[bytes], now: datetime) -> Iterator[str]:
+    """An answer for each line that isn't blank, in order; lines end with LF alone."""
+    for line in lines:
+        if line.strip(b" \t\r\n"):
+            yield json.dumps(answer(line, now), ensure_ascii=False).translate(_ODD_LINE_ENDS)
+
+
+def answer(line: bytes, now: datetime) -> dict[str, object]:
     """The reading of one line, beside its id. Never raises."""
     try:
-        asked = msgspec.json.decode(line.encode("utf-8", "replace"), type=Line)
+        asked = msgspec.json.decode(line, type=Line)
         at = _clock(asked.clock) if asked.clock else now
-    except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
+    except (ValueError, RecursionError, OverflowError, msgspec.DecodeError) as error:
         return {"error": str(error)}
     lists = TrustList(
         version=1,

@@ -79,8 +79,11 @@ class _Listed(Generic[ListT]):
             found = signed_list.read_file(self._file, self._kind, self._authority)
             self._check(found)
         except SignedListError as error:
-            self.trouble = str(error)
-            log.error("%s; going on with what was there before", error)  # noqa: TRY400
+            if isinstance(error.__cause__, OSError):
+                self._looked = False  # it may be readable the next time without having changed
+            if str(error) != self.trouble:
+                self.trouble = str(error)
+                log.error("%s; going on with what was there before", error)  # noqa: TRY400
             return False
         self.found, self.trouble = found, ""
         log.info("%s: version %d of %s", self._file, found.version, found.issued)
@@ -95,6 +98,12 @@ class _Listed(Generic[ListT]):
             raise SignedListError(
                 f"{self._file}: is version {found.version}, older than {self.found.version} in "
                 "use; sign a newer one"
+            )
+        known = self.found
+        if known is not None and found.version == known.version and found != known:
+            raise SignedListError(
+                f"{self._file}: is another version {found.version} than the one in use; sign it "
+                "with a higher number"
             )
         if _moment(found.issued) is None:
             raise SignedListError(f"{self._file}: issued is no date in ISO 8601")
@@ -122,6 +131,9 @@ def trust_from(lists: TrustList, revoked: frozenset[str] = frozenset()) -> Trust
             continue
         signers[kid] = (*signers.get(kid, ()), der)
     for card in lists.card_keys:
+        if not (card.x and card.y):
+            skipped += 1  # an RSA key, say: no issuer's
+            continue
         try:
             key = ShcKey(card.kid, cose.from_base64(card.x), cose.from_base64(card.y), card.iss)
         except CoseError:
@@ -144,6 +156,6 @@ def trust_from(lists: TrustList, revoked: frozenset[str] = frozenset()) -> Trust
 def _moment(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

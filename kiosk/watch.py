@@ -214,7 +214,7 @@ def read_seen(folder: Path) -> Seen | None:
     try:
         with (folder / SEEN_FILE).open("rb") as opened:
             return msgspec.json.decode(opened.read(LONGEST_FILE_BYTES), type=Seen)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -451,7 +451,7 @@ class Receiver:
         """Read one message from the kiosk at `address`. Never raises, whatever the bytes."""
         try:
             raws = _batches.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Delivery(address, trouble=f"not a batch of events: {error}")
         arrivals: list[Arrival] = []
         refused: list[tuple[str, int, str]] = []

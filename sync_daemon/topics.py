@@ -137,7 +137,7 @@ def read_receipt(body: bytes) -> Receipt:
         raise MessageError(f"a receipt of {len(body)} bytes")
     try:
         return _receipts.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"not a receipt: {error}") from error
 
 
@@ -147,5 +147,5 @@ def read_state(body: bytes) -> State:
         raise MessageError(f"a state of {len(body)} bytes")
     try:
         return _states.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"not a state: {error}") from error

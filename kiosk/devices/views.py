@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     Blocks = NDArray[np.float32]
 
-# No view grows an image beyond this: four times a frame of 1280 × 720.
-MOST_PIXELS = 4_000_000
+# No view grows an image beyond this: four times a photograph of 1280 × 1280. Live windows stay far
+# below.
+MOST_PIXELS = 7_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,13 @@ KEEPABLE: Mapping[str, frozenset[str]] = {
 # A signature that is wrong is a forgery and a revoked pass is no pass, whatever the settings say.
 NEVER_TAKEN = frozenset({"bad-signature", "revoked"})
 
+# A pass has a beginning and an end whether or not its signature has to be known.
+PASS_IS_OVER = frozenset({"expired", "not-yet-valid"})
+
+# These come with the time of day: whoever was let in before them and still stands there isn't
+# turned away by them.
+OF_THE_TIME = frozenset({"closed", "over", "not-begun", "expired"})
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -76,6 +83,8 @@ class Hours:
 
     def hold(self, local: datetime) -> bool:
         opens, closes = _minute(self.opens), _minute(self.closes)
+        if opens == closes:
+            return True  # a whole day
         if opens <= closes:
             return opens <= _minute(local) < closes
         return _minute(local) >= opens or _minute(local) < closes
@@ -115,8 +124,11 @@ class Policy:
             return credential.reason
         if credential.kind in terms.must_verify and credential.reason is not None:
             return credential.reason
-        if isinstance(credential, VaoraPass) and not self._is_for_here(credential):
-            return "other-checkpoint"
+        if isinstance(credential, VaoraPass):
+            if credential.reason in PASS_IS_OVER:
+                return credential.reason
+            if not self._is_for_here(credential):
+                return "other-checkpoint"
         return self._closed(self._local(at)) if synced else None
 
     def kept(self, credential: Credential, at: datetime) -> dict[str, str]:
@@ -170,8 +182,8 @@ def days_from(begins: str, ends: str) -> Days:
 
 
 def hours_from(text: str) -> Hours | None:
-    """`06:00-22:00`, or None where the text is empty. Raises `ValueError`."""
+    """`06:00-22:00`, or None where the text is empty; `24:00` is midnight. Raises `ValueError`."""
     if not text:
         return None
-    opens, _, closes = text.partition("-")
+    opens, _, closes = text.replace("24:00", "00:00").partition("-")
     return Hours(time.fromisoformat(opens.strip()), time.fromisoformat(closes.strip()))

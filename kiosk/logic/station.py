@@ -16,7 +16,7 @@ from kiosk.logic.credentials.here import NO_TRUST, Here, Trust
 from kiosk.logic.credentials.vaora_pass import VaoraPass
 from kiosk.logic.hold_off import HoldOff, Sight
 from kiosk.logic.payload import as_text
-from kiosk.logic.policy import Policy
+from kiosk.logic.policy import OF_THE_TIME, Policy
 
 TAG_BYTES = 16
 
@@ -41,7 +41,7 @@ class Accepted:
     tag: bytes
     direction: Direction
     direction_by: DirectionBy
-    kept: dict[str, str]
+    kept: dict[str, str] = field(repr=False)
 
     @property
     def inspector(self) -> bool:
@@ -124,9 +124,16 @@ class Station:
             tag = self._tag(payload)
             held = self._was_told(tag, tick)
             return ForeignCode(found.reason, tag, held=held, hint=found.hint)
-        tag = self._tag(f"{found.kind}:{found.identity}".encode())
+        # A stranger can write anybody's id into a pass that nobody signed: it is another visitor.
+        proof = "unproven:" if found.signed and not found.verified else ""
+        tag = self._tag(f"{found.kind}:{proof}{found.identity}".encode())
         policy = self._rules.policy
         refusal = policy.refusal(found, at, synced=synced)
+        if refusal in OF_THE_TIME:
+            # The door closed, or the pass ended, while they stood there: they are in.
+            was_let_in = self._tag(f"{found.kind}:{found.identity}".encode())
+            if self._visitors.look(was_let_in, tick) is not Sight.NEW:
+                return Repeated(was_let_in, held=True)
         if refusal is not None:
             held = self._was_told(tag, tick)
             return Refused(refusal, tag, held, found, *self._direction(tag))
@@ -210,4 +217,6 @@ class Station:
 
 
 def _is_inspector(credential: Credential) -> bool:
-    return isinstance(credential, VaoraPass) and credential.pass_kind == INSPECTOR
+    if not isinstance(credential, VaoraPass) or not credential.verified:
+        return False
+    return credential.pass_kind == INSPECTOR

@@ -168,7 +168,7 @@ def test_who_was_recorded_is_told_so_though_the_next_one_was_not(door, monkeypat
 
     monkeypatch.setattr(door.outbox, "append", append)
     door.show(ANNA, BINH, frames=15)
-    assert played(door) == ["accepted-in"]
+    assert played(door) == ["accepted-in+fault"]
     door.show(ANNA, BINH, frames=60)
     assert played(door)[-1] == "accepted-in"
     assert len(events(door)) == 2

@@ -122,3 +122,34 @@ def test_thousands_of_signers_are_a_list_like_any_other():
     many = a_list(signers=[Signer(b64(KID), b64(certificate(ec_key())))] * 3000)
     raw = signed_list.sign(many, AUTHORITY)
     assert len(signed_list.read(raw, TrustList, AUTHORITY.public).signers) == 3000
+
+
+def test_another_list_of_the_same_version_is_not_taken(trusted, tmp_path):
+    put(tmp_path, "r", Revocations(1, ISSUED, []))
+    put(tmp_path, "t", a_list(5))
+    trusted.refresh()
+    put(tmp_path, "t", a_list(5, pass_keys=[]))
+    trusted.refresh()
+    assert "another version 5" in trusted.trouble
+    assert trusted.trust().pass_keys
+
+
+def test_a_date_beyond_the_calendar_is_none(trusted, tmp_path):
+    put(tmp_path, "r", Revocations(1, ISSUED, []))
+    put(tmp_path, "t", TrustList(1, "0001-01-01T00:00:00+14:00"))
+    trusted.refresh()
+    assert "no date" in trusted.trouble
+
+
+def test_a_file_that_couldnt_be_read_once_is_read_the_next_time(trusted, tmp_path, monkeypatch):
+    put(tmp_path, "r", Revocations(1, ISSUED, []))
+    put(tmp_path, "t", a_list())
+
+    def denied(*_):
+        raise SignedListError("denied") from PermissionError(13, "denied")
+
+    with monkeypatch.context() as while_denied:
+        while_denied.setattr(signed_list, "read_file", denied)
+        assert trusted.refresh() is None
+    assert trusted.refresh().pass_keys
+    assert trusted.trouble == ""

@@ -135,7 +135,7 @@ def test_every_made_up_sample_reads_as_expected():
     assert len(lines) >= 34
     for line in lines:
         sample = json.loads(line)
-        assert reading.answer(line, AT) == {"id": sample["id"], **sample["expected"]}
+        assert reading.answer(line.encode(), AT) == {"id": sample["id"], **sample["expected"]}
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,38 @@ def test_every_made_up_sample_reads_as_expected():
         ('{"payload": "x", "clock": "yesterday"}', "yesterday"),
         ('{"payload": "x", "trust": [{"kid": 1}]}', "trust"),
         ("[" * 5000, "Expected"),
+        ('{"payload": "x", "clock": "0001-01-01T00:00:00+14:00"}', "out of range"),
+        ('{"payload": "x", "id": ' + "[" * 900 + "]" * 900 + "}", "id"),
     ],
 )
 def test_a_line_that_cant_be_read_says_so(line, said):
-    assert said in reading.answer(line, AT)["error"]
+    assert said in reading.answer(line.encode(), AT)["error"]
 
 
 def test_a_line_without_an_id_or_with_a_strange_key_is_read_all_the_same():
     line = {"payload": ["VISITOR:ABC"], "trust": [{"kid": "?", "cert_der_b64": "?"}], "more": 1}
-    assert reading.answer(json.dumps(line), AT)["code"] == "ABC"
+    assert reading.answer(json.dumps(line).encode(), AT)["code"] == "ABC"
+
+
+def test_an_answer_is_one_line_for_whoever_splits_it():
+    lines = [b'{"payload": "VISITOR:ABC", "id": "a\xe2\x80\xa8b"}\r\n', b"\n", b"\x0c\n", b"\xff\n"]
+    told = list(reading.answers(lines, AT))
+    assert len(told) == 3
+    assert all(len(one.splitlines()) == 1 for one in told)
+    assert json.loads(told[0])["id"] == "a\u2028b"
+    assert "error" in json.loads(told[2])
+
+
+def test_a_key_set_with_other_kinds_of_keys_is_read():
+    keys = {"keys": [{"kty": "RSA", "kid": "a", "n": "b", "e": "AQAB"}]}
+    asked = json.dumps({"payload": "VISITOR:ABC", "jwks": keys, "trust": None}).encode()
+    assert reading.answer(asked, AT)["ok"]
+
+
+def test_the_first_and_the_last_moment_there_are():
+    for clock in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        asked = json.dumps({"payload": CARD, "clock": clock}).encode()
+        assert reading.answer(asked, AT)["ok"]
 
 
 # ── hostile codes
@@ -167,7 +190,29 @@ def _bomb():
     return "HC1:" + cose.to_base45(zlib.compress(b"\0" * 50_000_000)[:2800])
 
 
+def _cbor(hexadecimal):
+    from checkin import cose
+
+    return "VP1:" + cose.to_base45(bytes.fromhex(hexadecimal))
+
+
+def _nested_sets():
+    level = "d81c80"
+    for _ in range(40):
+        level = f"d81c82d81d00{level}"
+    return _cbor("d9010281" + level)
+
+
 HOSTILE = {
+    "a fraction of 20 million digits": lambda: _cbor("d81e816a" + b"1e20000000".hex()),
+    "a decimal of a billion digits": lambda: _cbor("c4821a3b9aca0001"),
+    "a pattern": lambda: _cbor("d823" + "79177a" + (b"(?i)" + b"[a-z]?" * 1001).hex()),
+    "sets in sets": _nested_sets,
+    "arrays in arrays": lambda: _cbor("9f" * 2000),
+    "a length beyond everything": lambda: _cbor("5bffffffffffffffff"),
+    "many small items": lambda: _cbor("99" + "0b00" + "00" * 2816),
+    "many tags": lambda: _cbor("c1" * 2700 + "00"),
+    "letters before a MECARD field": lambda: "MECARD:N:a,b;" + "A" * 4270,
     "a zip bomb": _bomb,
     "nothing but bars": lambda: "|" * 4296,
     "nothing but escapes": lambda: "MECARD:N:" + "\\;" * 1400,
@@ -190,4 +235,15 @@ def test_a_hostile_code_is_foreign_within_a_frame_and_a_half(name):
     began = thread_time()
     found = credentials.read(payload, HERE)
     assert thread_time() - began < 0.05
-    assert isinstance(found, Foreign)
+    assert isinstance(found, credentials.Credential | Foreign)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GD4010000000000|4120|99999999999/01/2000|1|-|01 - 001|01/01/2020|-|-|1|-|4|-|x|$",
+        "GD4010000000000|4120|01/99999999999/2000|1|-|01 - 001|01/01/2020|-|-|1|-|4|-|x|$",
+    ],
+)
+def test_a_day_that_no_calendar_knows_is_a_misread(text):
+    assert read(text).error == "bad-date"

@@ -183,3 +183,9 @@ def test_what_is_neither_a_check_in_nor_a_refusal(type_, fields):
     wrong = msgspec.structs.replace(check_in(3, **fields), type=type_)
     with pytest.raises(EventError):
         event.decode(event.encode(wrong))
+
+
+@pytest.mark.parametrize("read", [event.decode, event.open_person])
+def test_text_that_is_no_utf_8_is_no_event(read):
+    with pytest.raises(EventError):
+        read(b'{"id": "\xff"}')

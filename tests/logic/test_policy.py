@@ -157,7 +157,8 @@ def test_rules_that_cant_be_say_what_is_wrong(make, said):
 def test_open_days_and_hours():
     assert Days().holds(date(1990, 1, 1))
     assert hours_from("") is None
-    assert Hours(time(6), time(6)).hold(AT) is False
+    assert Hours(time(6), time(6)).hold(AT)  # a whole day
+    assert hours_from("06:00-24:00").closes == time(0)
 
 
 def test_settings_and_policy_know_the_same_kinds():
@@ -166,3 +167,10 @@ def test_settings_and_policy_know_the_same_kinds():
     assert set(KEEP) == set(KEEPABLE) == set(KINDS)
     assert set(SIGNED_KINDS) < set(KINDS)
     keep_from(settings.Epidemic().keep)
+
+
+def test_a_pass_that_is_over_is_refused_even_where_none_must_be_verified():
+    lenient = Policy(normal=Terms(must_verify=frozenset()))
+    assert refusal(lenient, a_pass(trusted=False)) is None
+    late = AT + timedelta(hours=9)
+    assert refusal(lenient, a_pass(at=late), late) == "expired"

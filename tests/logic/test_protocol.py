@@ -657,3 +657,8 @@ def test_a_kiosks_word_does_not_undo_what_is_here():
 
 def test_an_offline_state_says_nothing_of_the_outbox():
     assert Receiver().state(HERE, State(online=False)) == []
+
+
+def test_a_message_that_is_no_utf_8_is_trouble_and_no_end():
+    delivery = Receiver().receive(Address("cp", "k1"), b'[{"id": "\xff"}]')
+    assert delivery.arrivals == ()

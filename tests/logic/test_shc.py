@@ -89,3 +89,27 @@ def test_parts_shown_one_after_the_other_and_those_of_long_ago():
     for number in range(100):
         parts.add(f"shc:/3/9/{number:04}", 50)
     assert len(parts._seen) <= 9
+
+
+def test_a_stray_part_doesnt_spoil_another_card():
+    parts = Parts()
+    assert parts.add("shc:/1/3/00", 0) is None
+    assert parts.add("shc:/1/2/12", 1) is None
+    assert parts.add("shc:/2/2/34", 2) == "shc:/1234"
+
+
+def test_claims_that_are_no_utf_8_are_no_card():
+    import zlib
+
+    from tests.signed import b64u
+
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(b'{"iss": "\xff"}') + packer.flush()
+    header = b64u(b'{"alg": "ES256", "zip": "DEF", "kid": "k"}')
+    token = f"{header}.{b64u(packed)}.{b64u(bytes(64))}"
+    assert read("shc:/" + "".join(f"{ord(c) - 45:02}" for c in token)).error == "json"
+
+
+def test_one_card_signed_twice_is_one_card():
+    assert read(shc()).identity == read(shc()).identity
+    assert shc() != shc()

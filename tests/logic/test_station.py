@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from checkin.cose import SigningKey
 from checkin.passes import issue
 from kiosk.logic.credentials.here import Trust
-from kiosk.logic.policy import Policy, Terms
+from kiosk.logic.policy import Policy, Terms, hours_from
 from kiosk.logic.station import (
     LONGEST_BLINDNESS_S,
     Accepted,
@@ -281,3 +281,40 @@ def test_a_refusal_names_the_direction_and_never_the_visitor():
     refused = door.judge(CARD.encode(), at=AT, tick=0)
     assert (refused.reason, refused.direction) == ("kind-not-taken-here", "out")
     assert "Nguyễn" not in repr(refused)
+
+
+def test_who_stands_there_when_the_door_closes_isnt_turned_away():
+    door = station(policy=Policy(hours=hours_from("06:00-10:01")))
+    assert isinstance(accept(door, ANNA, 0), Accepted)
+    closing = AT + timedelta(minutes=1)
+    assert isinstance(door.judge(ANNA, at=closing, tick=1), Repeated)
+    assert door.judge(BINH, at=closing, tick=1).reason == "closed"
+
+
+def test_a_pass_that_ends_while_it_is_held_up_is_no_refusal():
+    door = Station(Rules(), KEY, TRUST)
+    short = a_pass(expires=AT + timedelta(seconds=1))
+    accept(door, short, 0)
+    assert isinstance(door.judge(short, at=AT + timedelta(minutes=5), tick=1), Repeated)
+    assert door.judge(short, at=AT + timedelta(minutes=5), tick=60).reason == "expired"
+
+
+def test_a_forged_copy_of_an_id_doesnt_shadow_the_genuine_pass():
+    lenient = Policy(normal=Terms(must_verify=frozenset()))
+    door = Station(Rules(policy=lenient), KEY, TRUST)
+    forged = issue(
+        SigningKey(b"x" * 32),
+        kind="inspector",
+        pass_id=b"12345678",
+        holder="Mẫu",
+        not_before=AT,
+        expires=AT + timedelta(hours=1),
+    ).encode()
+    assert not accept(door, forged, 0).inspector
+    assert isinstance(door.judge(a_pass(), at=AT, tick=1), Accepted)
+
+
+def test_nothing_of_a_visitor_is_in_a_verdicts_repr():
+    door = Station(Rules(), KEY, TRUST)
+    assert "Phan" not in repr(accept(door, a_pass(), 0))
+    assert "x.example" not in repr(door.judge(b"https://x.example/a", at=AT, tick=0))

@@ -68,3 +68,9 @@ def test_any_bytes_are_a_message_or_a_message_error(body):
     for read in (topics.read_receipt, topics.read_state):
         with pytest.raises(MessageError):
             read(body)
+
+
+@pytest.mark.parametrize("read", [topics.read_receipt, topics.read_state])
+def test_text_that_is_no_utf_8_is_no_message(read):
+    with pytest.raises(MessageError):
+        read(b'{"outbox": "\xff"}')

@@ -12,7 +12,7 @@ VCARD, MECARD = "BEGIN:VCARD", "MECARD:"
 MOST_LINES = 100
 
 _ESCAPE = re.compile(r"\\([\\;,:nN])")
-_MECARD_FIELD = re.compile(r"([A-Z]+):((?:[^\\;]|\\.){0,400});", re.DOTALL)
+_MECARD_FIELD = re.compile(r"(?:^|(?<=;))([A-Z]{1,20}):((?:[^\\;]|\\.){0,400});", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

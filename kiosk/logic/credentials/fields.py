@@ -14,16 +14,18 @@ def day(year: str, month: str, day_of_month: str) -> date | None:
     """The date, or None where there is no such day."""
     try:
         return date(int(year), int(month), int(day_of_month))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def slashed(text: str) -> date | None:
     """`dd/mm/yyyy`, with blanks around it as some cards have them."""
     parts = text.strip().split("/")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):  # noqa: PLR2004
+    if [len(part) for part in parts] != [2, 2, 4]:
         return None
-    return day(parts[2], parts[1], parts[0]) if len(parts[2]) == 4 else None  # noqa: PLR2004
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    return day(parts[2], parts[1], parts[0])
 
 
 def is_minor(dob: date, today: date) -> bool:

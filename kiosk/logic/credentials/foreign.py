@@ -1,7 +1,7 @@
 """Codes that are no credential: what they are, and what to tell their bearer."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Other countries' venue posters, by how they begin.
 POSTERS = ("NZCOVIDTRACER:",)
@@ -37,7 +37,7 @@ class Foreign:
 
     type: str
     error: str
-    host: str = ""
+    host: str = field(default="", repr=False)
 
     @property
     def reason(self) -> str:

@@ -15,6 +15,7 @@ A date of issue in the future is no reason to refuse: a kiosk's clock may be beh
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from checkin import cose
@@ -107,7 +108,7 @@ def read_hc1(body: str, here: Here) -> Hc1 | Malformed:
         dob=_text(certificate.get("dob")),
         doc=doc,
         reason=reason,
-        certificate_id=_id(certificate.get(doc)) or body[-LONGEST_ID:],
+        certificate_id=_id(certificate.get(doc)) or sha256(signed.payload).hexdigest(),
     )
 
 
@@ -129,7 +130,9 @@ def _reason(signed: Signed, claims: Mapping[Any, Any], here: Here) -> str | None
     for signer in signers:
         if cose.is_signed_by(signed, signer.key):
             exp = cose.seconds(claims.get(EXP))
-            over = here.is_past(exp) or here.is_past(signer.not_after_s)
+            # An expiry that is there and can't be read is no licence to live for ever.
+            unreadable = EXP in claims and exp is None
+            over = unreadable or here.is_past(exp) or here.is_past(signer.not_after_s)
             return "expired" if over else None
     return "bad-signature"
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 # RFC 8392 and RFC 7519 allow some leeway for clocks; health passes were checked with a minute's.
-LEEWAY = timedelta(seconds=60)
+LEEWAY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,8 @@ class Here:
 
     def is_past(self, second: float | None) -> bool:
         """Whether the moment `second` (since 1970, UTC) is over."""
-        return second is not None and self.at - LEEWAY > _moment(second)
+        return second is not None and self.at.timestamp() - LEEWAY_S > second
 
     def is_before(self, second: float | None) -> bool:
         """Whether `second` is still to come, as far as this clock can tell."""
-        return self.synced and second is not None and self.at + LEEWAY < _moment(second)
-
-
-def _moment(second: float) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+        return self.synced and second is not None and self.at.timestamp() + LEEWAY_S < second

@@ -10,6 +10,7 @@ newer versions and still in pockets: the parts are put together as they are show
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -79,17 +80,13 @@ class Shc:
 
 def put_together(texts: Sequence[str]) -> str | None:
     """One card's text from its parts in any order, or None where some are missing."""
-    parts: dict[int, str] = {}
-    count = 0
-    for text in texts:
-        match = _PART.fullmatch(text)
-        if match is None:
-            continue
-        parts[int(match[1])] = match[3]
-        count = max(count, int(match[2]))
-    if not count or set(parts) != set(range(1, count + 1)):
-        return None
-    return PREFIX + "".join(parts[number] for number in range(1, count + 1))
+    by_count: dict[int, dict[int, str]] = {}
+    for match in filter(None, map(_PART.fullmatch, texts)):
+        by_count.setdefault(int(match[2]), {})[int(match[1])] = match[3]
+    for count, parts in by_count.items():
+        if set(parts) == set(range(1, count + 1)):
+            return PREFIX + "".join(parts[number] for number in range(1, count + 1))
+    return None
 
 
 def is_part(text: str) -> bool:
@@ -129,14 +126,15 @@ def _read_token(token: str, here: Here) -> Shc | Malformed:
     signature = cose.from_base64(signature_part)
     keys = list(_keys(issuer, _text(header.get("kid")), here))
     reason = _reason(keys, message, signature)
-    if reason is None and here.is_past(cose.seconds(claims.get("exp"))):
+    exp = cose.seconds(claims.get("exp"))
+    if reason is None and (here.is_past(exp) or ("exp" in claims and exp is None)):
         reason = "expired"
     return Shc(
         issuer=issuer,
         holder="" if reason == "bad-signature" else _holder(patient),
         dob=_text(patient.get("birthDate")),
         reason=reason,
-        token_id=signature_part,
+        token_id=sha256(message).hexdigest(),
     )
 
 
@@ -155,7 +153,7 @@ def _reason(keys: Sequence[ShcKey], message: bytes, signature: bytes) -> str | N
 def _json(raw: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CoseError("json") from error
     if not isinstance(value, dict):
         raise CoseError("json")

@@ -111,6 +111,9 @@ def _are_places(places: Any) -> bool:  # noqa: ANN401
 
 
 def _reason(signed: cose.Signed, found: _Claims, here: Here) -> str | None:
+    _, pass_id, _, begin, end, _ = found
+    if pass_id in here.trust.revoked:
+        return "revoked"  # whoever signed it: nobody needs to know the key to know the pass
     key = here.trust.pass_keys.get(signed.kid)
     if key is None:
         return "unknown-signer"
@@ -119,9 +122,6 @@ def _reason(signed: cose.Signed, found: _Claims, here: Here) -> str | None:
             return "bad-signature"
     except CoseError:
         return "unknown-signer"
-    _, pass_id, _, begin, end, _ = found
-    if pass_id in here.trust.revoked:
-        return "revoked"
     if here.is_past(end.timestamp()):
         return "expired"
     return "not-yet-valid" if here.is_before(begin.timestamp()) else None
