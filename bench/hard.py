@@ -60,7 +60,7 @@ def hard_scene(seed: int) -> Scene:
                 )
             case "dark":
                 weather = replace(weather, gain=chance.uniform(0.08, 0.25))
-    module_px = chance.uniform(2.5, 3.2) if carrier is Carrier.CARD else chance.uniform(2.8, 5.0)
+    module_px = chance.uniform(2.4, 3.0) if carrier is Carrier.CARD else chance.uniform(2.6, 4.4)
     return Scene(person(seed).payload, carrier, weather, module_px, seed)
 
 

@@ -5,6 +5,7 @@ touched every second) the process writes what it sees and decides into another o
 second. Nothing of a visitor is among it.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -103,6 +104,7 @@ class Watch:
         self._quality = Quality()
         self._waited = 0.0
         self._read = 0.0
+        self._framed = False
 
     def judged(self, verdicts: Sequence[Verdict], tick: float) -> None:
         """Keep what was decided, also while nobody watches: it was often a moment ago."""
@@ -113,6 +115,7 @@ class Watch:
 
     def frame(self, frame: Frame, *, asked: float, read: float) -> None:
         """A frame was waited for from `asked` on and decoded until `read`."""
+        self._framed = True
         height, width = frame.grey.shape
         self._size = (int(width), int(height))
         self._waited, self._read = frame.tick - asked, read
@@ -121,6 +124,9 @@ class Watch:
 
     def served(self, now: Moment, done: float, faults: list[str]) -> None:
         """The rest of the turn is done; write, if it is time to."""
+        if not self._framed:
+            return  # the watcher was noticed in mid-turn: this one wasn't measured
+        self._framed = False
         self._frames.append((now.tick, self._waited, self._effort(), done - self._read))
         if now.tick - self._written < WRITTEN_EVERY_S:
             return
@@ -135,7 +141,8 @@ class Watch:
 
     def close(self) -> None:
         """The kiosk ends: nobody shall take its last look for the present."""
-        (self._folder / SEEN_FILE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (self._folder / SEEN_FILE).unlink(missing_ok=True)
 
     def _is_watched(self, tick: float) -> None:
         if tick - self._looked < LOOKED_FOR_S:
@@ -211,10 +218,13 @@ def _mean_ms(seconds: Sequence[float]) -> float:
 
 def read_seen(folder: Path) -> Seen | None:
     """What the kiosk wrote last, or None."""
+    file = folder / SEEN_FILE
     try:
-        with (folder / SEEN_FILE).open("rb") as opened:
+        if not file.is_file():
+            return None
+        with file.open("rb") as opened:
             return msgspec.json.decode(opened.read(LONGEST_FILE_BYTES), type=Seen)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -257,9 +267,14 @@ def drawn(seen: Seen, tick: float) -> str:
         "verdicts, newest first",
         *(f"  {tick - told.tick:6.1f} s ago  {told.what}" for told in reversed(seen.verdicts)),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """Without what steers a terminal: a camera's name may come from anywhere."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
 
 
 def _bar(value: float) -> str:
-    full = round(value / 255 * 20)
+    full = round(min(max(value, 0.0), 255.0) / 255 * 20)
     return "█" * full + "░" * (20 - full)

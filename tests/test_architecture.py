@@ -100,7 +100,7 @@ CALLED_AT_IMPORT = {
     "_green", "_red", "_amber", "_dark", "Kiosk", "Door", "Camera", "Panel", "Outbox",
     "Policy", "Epidemic", "Window", "Trust", "_tone", "_turn", "View", "Quality", "split",
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
-    "File",
+    "File", "maketrans", "ord",
     "Broker", "database", "key_file", "main", "Connected", "settings_option",
 }  # fmt: skip
 

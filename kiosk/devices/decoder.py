@@ -29,6 +29,21 @@ TRICKLE_FRAMES = 20
 # After something came into sight, turns go on for so long without another change.
 LINGER_FRAMES = 60
 
+# At the start nobody knows how the door looks empty: a code may have been there all along.
+START_FRAMES = 90
+
+# Turns in all, beyond which a door that is never at rest (a screen behind the visitors, a tree in
+# the wind) gets no more than its due: half a first look a frame, so that it stays under twice one.
+# Two seconds of turns are four visitors who hold up something hopeless for a second each.
+CREDIT_S = 2.0
+EARNED = 0.5
+
+# Frames further apart than this are of different moments: nothing is laid over anything.
+LONGEST_GAP_S = 0.3
+
+# A code that was read in one of so many last frames is there and known: the turns may look beside.
+KNOWN_FRAMES = 30
+
 # Two engines that read different bytes in one place within so many frames: one of them misread.
 DISPUTE_FRAMES = 8
 
@@ -37,6 +52,9 @@ UNTIMED_S_PER_MPX = 0.02
 
 # A still image's small copies are enlarged to this before they are unwrinkled.
 STILL_SIDE_PX = 960
+
+# A larger photograph is halved for everything after the first look: twenty seconds are enough.
+STILL_PIXELS = 2_000_000
 STILL_WRINKLES = 130
 
 # What is only read after so much bending is believed when two different bends say the same: of
@@ -71,10 +89,12 @@ class Turn:
             return []
         seen = self.view.see(grey)
         scale = self.view.scale
-        return [
-            replace(code, corners=WHOLE.back(code.corners, scale))
-            for code in self.engine.read(seen)
-        ]
+        return _moved(self.engine.read(seen), scale)
+
+
+def _moved(found: Sequence[Code], scale: float) -> list[Code]:
+    """Codes found in an image that is `scale` times as large, in the pixels of the original."""
+    return [replace(code, corners=WHOLE.back(code.corners, scale)) for code in found]
 
 
 class Engines(NamedTuple):
@@ -104,7 +124,10 @@ class PatientDecoder:
         self._attention = Attention()
         self._next = 0
         self._frames = 0
-        self._attentive_until = 0
+        self._attentive_until = START_FRAMES
+        self._credit_s = CREDIT_S
+        self._looked = 0.0
+        self._spot = 0
         self._window: Window | None = None
         self._stack = Stack()
         self._lately: deque[tuple[int, str, Code]] = deque(maxlen=32)
@@ -117,21 +140,45 @@ class PatientDecoder:
             return []
         self._frames += 1
         began = self._tick()
+        if began - self._looked > LONGEST_GAP_S:
+            self._stack.forget()
         found, nearly = self._first.look(grey)
         first_s = self._tick() - began
+        self._credit_s = min(CREDIT_S, self._credit_s + EARNED * first_s)
+        read = list(self._undisputed("first by zxing", found))
         turns_s, turns = 0.0, 0
-        by = "first"
-        if not found and self._frame_s:
-            self._attend(grey, nearly)
-            found, by, turns = self._take_turns(grey, self._frame_s - first_s, began + first_s)
+        if self._frame_s and self._are_known(found):
+            self._attend(grey, nearly, found)
+            more, by, turns = self._take_turns(grey, self._frame_s - first_s, began + first_s)
             turns_s = self._tick() - began - first_s
-            if self._frames < self._attentive_until:
-                self._stack.keep(grey)
-            else:
-                self._stack.forget()
+            self._credit_s = CREDIT_S if more else max(0.0, self._credit_s - turns_s)
+            read += self._undisputed(by, more)
+        self._remember(grey, found)
+        self._looked = self._tick()
         attentive = self._frames < self._attentive_until
         self.effort = Effort(first_s, turns_s, turns, attentive=attentive)
-        return self._undisputed(by, without_inner(found))
+        return without_inner(read)
+
+    def _are_known(self, found: Sequence[Code]) -> bool:
+        """Whether every code was read a moment ago already: a poster, or a visitor who stays.
+
+        Whoever is read for the first time gets their light before anything else is tried.
+        """
+        known = {code.payload for frame, _, code in self._lately if self._is_recent(frame)}
+        return all(code.payload in known for code in found)
+
+    def _is_recent(self, frame: int) -> bool:
+        return 0 < self._frames - frame <= KNOWN_FRAMES
+
+    def _remember(self, grey: "Grey", found: Sequence[Code]) -> None:
+        """Keep the frame for those to come, while they may need it and only then.
+
+        Frames from before a code was read, or from another moment, would bring back who has left.
+        """
+        if found or self._frames >= self._attentive_until:
+            self._stack.forget()
+        else:
+            self._stack.keep(grey)
 
     def read_still(self, grey: "Grey") -> Sequence[Code]:
         """The codes in a still image: every way of looking has its turn, until one finds some."""
@@ -140,10 +187,11 @@ class PatientDecoder:
             height, width = grey.shape
             raise DecoderError(f"{width} × {height} pixels are too few for a QR code")
         found = self._still.local.read(grey)
+        small, shrunk = views.reduced_to(grey, STILL_PIXELS)
         turns = still_turns(self._still)
         while not found and (turn := next(turns, None)) is not None:
-            found = turn.read(grey)
-        return without_inner(found or self._unwrinkled(grey))
+            found = _moved(turn.read(small), shrunk)
+        return without_inner(found or _moved(self._unwrinkled(small), shrunk))
 
     def _unwrinkled(self, grey: "Grey") -> Sequence[Code]:
         """The first payload that two different bends agree on."""
@@ -154,35 +202,43 @@ class PatientDecoder:
                 bends = seen.setdefault(code.payload, set())
                 bends.add(turn.view.name)
                 if len(bends) == WRINKLES_THAT_AGREE:
-                    return [replace(code, corners=WHOLE.back(code.corners, factor))]
+                    return _moved([code], factor)
         return []
 
-    def _attend(self, grey: "Grey", nearly: Sequence[Corners]) -> None:
+    def _attend(self, grey: "Grey", nearly: Sequence[Corners], found: Sequence[Code]) -> None:
         """Decide where the turns look, and whether there are any."""
-        window, changed = self._attention.look(grey)
+        spots, changed = self._attention.look(grey, [code.corners for code in found])
         if nearly:
             xs, ys = zip(*nearly[0], strict=True)
-            window = views.window_around((sum(xs) / 4, sum(ys) / 4), grey)
+            spots = [views.window_around((sum(xs) / 4, sum(ys) / 4), grey)]
         if changed or nearly:
-            self._attentive_until = self._frames + LINGER_FRAMES
-        self._window = window
+            self._attentive_until = max(self._attentive_until, self._frames + LINGER_FRAMES)
+        elif len(spots) > 1 and self._takes_turns():
+            # Nothing is newer than anything else: each likely place has its frame.
+            self._spot += 1
+            spots = spots[self._spot % len(spots) :]
+        self._window = spots[0] if spots else None
+
+    def _takes_turns(self) -> bool:
+        return self._frames < self._attentive_until or self._frames % TRICKLE_FRAMES == 0
 
     def _take_turns(
         self, grey: "Grey", left_s: float, now: float
     ) -> tuple[Sequence[Code], str, int]:
-        """As many turns as are likely to end in time."""
-        attentive = self._frames < self._attentive_until
-        if self._window is None or not (attentive or self._frames % TRICKLE_FRAMES == 0):
+        """As many turns as are likely to end in time, and as there is credit for."""
+        if self._window is None or not self._takes_turns():
             return [], "", 0
+        is_trickle = self._frames % TRICKLE_FRAMES == 0
+        left_s = left_s if is_trickle else min(left_s, self._credit_s)
         window = self._window
         part = window.of(grey)
         stacked: Grey | None = None
-        most = len(self._turns) if attentive else 1
+        most = len(self._turns) if self._frames < self._attentive_until else 1
         for taken in range(most):
             turn = self._turns[self._next % len(self._turns)]
             cost_s = self._costs.get(turn.name, UNTIMED_S_PER_MPX * part.size / 1e6)
             if cost_s > left_s:
-                if taken == 0:
+                if taken == 0 and self._credit_s > cost_s:
                     self._skip(turn, cost_s)
                 return [], "", taken
             self._next += 1
@@ -209,21 +265,26 @@ class PatientDecoder:
         self._next += 1
 
     def _undisputed(self, by: str, found: Sequence[Code]) -> Sequence[Code]:
-        """What no other engine has just read differently in the same place."""
+        """What no other engine has just read differently in the same place.
+
+        An engine that says the same twice is believed: another code may have been put there.
+        """
         engine = by.rpartition(" by ")[2]
-        agreed = [
-            code
-            for code in found
-            if not any(
-                self._frames - frame <= DISPUTE_FRAMES
-                and other != engine
-                and earlier.payload != code.payload
-                and _same_place(earlier.corners, code.corners)
-                for frame, other, earlier in self._lately
-            )
+        lately = [
+            (other, earlier)
+            for frame, other, earlier in self._lately
+            if self._frames - frame <= DISPUTE_FRAMES
         ]
+        agreed = [code for code in found if not _is_disputed(code, engine, lately)]
         self._lately.extend((self._frames, engine, code) for code in found)
         return agreed
+
+
+def _is_disputed(code: Code, engine: str, lately: Sequence[tuple[str, Code]]) -> bool:
+    there = [(by, other) for by, other in lately if _same_place(other.corners, code.corners)]
+    if any(by == engine and other.payload == code.payload for by, other in there):
+        return False
+    return any(by != engine and other.payload != code.payload for by, other in there)
 
 
 def live_turns(engines: Engines) -> Iterator[Turn]:
@@ -305,10 +366,18 @@ def _box(corners: Corners) -> tuple[int, int, int, int]:
 
 
 def _inside(inner: Corners, outer: Corners) -> bool:
-    left, top, right, bottom = _box(outer)
-    x0, y0, x1, y1 = _box(inner)
-    smaller = (x1 - x0) * (y1 - y0) < (right - left) * (bottom - top)
-    return smaller and left <= x0 and x1 <= right and top <= y0 and y1 <= bottom
+    """Whether all corners of one code lie within the other's, however it is turned."""
+    return inner != outer and all(_is_within(corner, outer) for corner in inner)
+
+
+def _is_within(point: tuple[int, int], corners: Corners) -> bool:
+    """Whether `point` is on the same side of all four edges."""
+    x, y = point
+    sides = [
+        (x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)
+        for (x0, y0), (x1, y1) in zip(corners, (*corners[1:], corners[0]), strict=True)
+    ]
+    return all(side >= 0 for side in sides) or all(side <= 0 for side in sides)
 
 
 def _same_place(one: Corners, other: Corners) -> bool:

@@ -5,7 +5,7 @@ their time was measured: docs/performance.md has the table.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -198,6 +198,14 @@ def enlarged_to(grey: "Grey", side_px: int) -> tuple["Grey", float]:
     return (grey, 1.0) if factor == 1 else (_resized(grey, factor), factor)
 
 
+def reduced_to(grey: "Grey", pixels: int) -> tuple["Grey", float]:
+    """A large image halved until it has at most so many pixels, and what is left of its size."""
+    factor = 1.0
+    while grey.size * factor * factor > pixels:
+        factor /= 2
+    return (grey, 1.0) if factor == 1 else (_resized(grey, factor), factor)
+
+
 class Window(NamedTuple):
     """A part of a frame, in pixels."""
 
@@ -291,24 +299,60 @@ class Attention:
         self._mean: Blocks | None = None
         self._spread: Blocks | None = None
 
-    def look(self, grey: "Grey") -> tuple[Window, bool]:
-        """The window around the likeliest place, and whether something has changed there."""
+    def look(self, grey: "Grey", read: "Sequence[Corners]" = ()) -> tuple[list[Window], bool]:
+        """Windows around the likeliest places, likeliest first, and whether one has changed.
+
+        Codes in `read` need no second look. Light is a factor: a frame as bright as its middle
+        block says is compared with the empty door in that light, so that neither a cloud nor the
+        camera's exposure is news.
+        """
         mean, spread = _blocks(grey)
         if self._mean is None or self._spread is None or self._mean.shape != mean.shape:
             self._mean, self._spread = mean, spread
-        mean_change = np.abs(mean - self._mean)
-        # What changes everywhere at once is the light, or the camera's exposure.
-        mean_change = np.abs(mean_change - np.median(mean_change))
-        change = np.maximum(mean_change, np.abs(spread - self._spread))
-        self._mean += LEARNING * (mean - self._mean)
-        self._spread += LEARNING * (spread - self._spread)
-        textured = spread > TEXTURED_LEVELS
-        new = (change > CHANGED_LEVELS) & textured
-        likely = spread * (new if new.any() else textured)
-        around = cv2.blur(likely, (5, 5), borderType=cv2.BORDER_CONSTANT)
-        row, column = np.unravel_index(int(np.argmax(around)), around.shape)
+        light = float(np.clip(np.median((mean + 1) / (self._mean + 1)), 0.25, 4))
+        known_mean, known_spread = light * self._mean, light * self._spread
+        change = np.maximum(np.abs(mean - known_mean), np.abs(spread - known_spread))
+        self._mean = _floats(known_mean + LEARNING * (mean - known_mean))
+        self._spread = _floats(known_spread + LEARNING * (spread - known_spread))
+        # A dark sensor's noise changes every block a little; a visitor changes some a lot.
+        news = max(CHANGED_LEVELS, NOISE_FACTOR * float(np.median(change)))
+        likely = np.where(spread > TEXTURED_LEVELS, spread, 0).astype(np.float32)
+        _forget(likely, read)
+        new = np.where(change > news, likely, 0).astype(np.float32)
+        changed = int(np.count_nonzero(new)) > 1
+        return list(_spots(new if changed else likely, grey)), changed
+
+
+# How many times the middle block's change a change has to be.
+NOISE_FACTOR = 6.0
+
+# So many places are looked at in turn while nothing is newer than anything else.
+MOST_SPOTS = 4
+
+
+def _forget(likely: "Blocks", read: "Sequence[Corners]") -> None:
+    """Take the blocks of codes that were read out of the likely ones."""
+    for corners in read:
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        likely[_blocks_from(ys), _blocks_from(xs)] = 0
+
+
+def _blocks_from(pixels: "Sequence[int]") -> slice:
+    """The blocks that hold `pixels`, and one more on either side."""
+    return slice(max(0, min(pixels) // BLOCK_PX - 1), max(0, *pixels) // BLOCK_PX + 2)
+
+
+def _spots(likely: "Blocks", grey: "Grey") -> "Iterator[Window]":
+    """Windows around the places with most in them, apart from each other."""
+    apart = WINDOW_PX // BLOCK_PX // 2
+    left = cv2.blur(likely, (5, 5), borderType=cv2.BORDER_CONSTANT)
+    for _ in range(MOST_SPOTS):
+        row, column = np.unravel_index(int(np.argmax(left)), left.shape)
+        if left[row, column] <= 0:
+            return
         middle = ((int(column) + 0.5) * BLOCK_PX, (int(row) + 0.5) * BLOCK_PX)
-        return window_around(middle, grey), bool(new.sum() > 1)
+        yield window_around(middle, grey)
+        left[max(0, row - apart) : row + apart + 1, max(0, column - apart) : column + apart + 1] = 0
 
 
 def window_around(middle: tuple[float, float], grey: "Grey") -> Window:
@@ -334,8 +378,9 @@ def light_of(grey: "Grey") -> Light:
     sample = grey[::STEP_PX, ::STEP_PX]
     darkest, brightest = (float(level) for level in np.percentile(sample, (5, 95)))
     clipped = float(((sample <= CLIPPED_LOW) | (sample >= CLIPPED_HIGH)).mean())
-    window, _ = Attention().look(grey)
-    edges = cv2.Laplacian(window.of(grey), cv2.CV_32F)
+    spots, _ = Attention().look(grey)
+    window = spots[0].of(grey) if spots else grey
+    edges = cv2.Laplacian(window, cv2.CV_32F)
     return Light(float(sample.mean()), darkest, brightest, clipped, float(edges.var()))
 
 
@@ -352,4 +397,8 @@ def _blocks(grey: "Grey") -> "tuple[Blocks, Blocks]":
     mean = cv2.resize(sample, (columns, rows), interpolation=cv2.INTER_AREA)
     square = cv2.resize(sample * sample, (columns, rows), interpolation=cv2.INTER_AREA)
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    return np.asarray(mean, dtype=np.float32), np.asarray(spread, dtype=np.float32)
+    return _floats(mean), _floats(spread)
+
+
+def _floats(blocks: object) -> "Blocks":
+    return np.asarray(blocks, dtype=np.float32)

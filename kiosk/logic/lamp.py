@@ -10,6 +10,13 @@ SETTLE_S = 1.5
 # A frame is brighter than the lamp alone makes it by this factor: there is other light again.
 DAYLIGHT = 1.6
 
+# A frame can't be 1.6 times as bright as a bright one: from here on it is day.
+BRIGHTEST = 215.0
+
+# A camera that sets its own exposure shows noon and lamp alike. Now and then the lamp goes off for
+# two seconds, to see whether it is still needed.
+LOOK_AGAIN_S = 1800.0
+
 # The lamp and the camera's exposure need so long to come to rest.
 REST_S = 1.0
 
@@ -32,7 +39,11 @@ class Lamp:
             if tick - self._switched >= REST_S:
                 self._lit = max(mean, self._below)
             return True
-        wants_change = mean > (self._lit or 0) * DAYLIGHT if self._on else mean < self._below
+        if self._on:
+            bright = min((self._lit or 0) * DAYLIGHT, BRIGHTEST)
+            wants_change = mean > bright or tick - self._switched >= LOOK_AGAIN_S
+        else:
+            wants_change = mean < self._below
         if not wants_change:
             self._since = None
             return self._on

@@ -16,6 +16,7 @@ from demo.people import person
 from demo.scenes import Carrier, Scene, Weather
 from kiosk.devices import views, zxing
 from kiosk.devices.decoder import (
+    START_FRAMES,
     TRICKLE_FRAMES,
     Engines,
     PatientDecoder,
@@ -205,7 +206,15 @@ def test_an_idle_door_costs_one_look_a_frame_and_a_turn_now_and_then():
     first, overall, decoder = counting()
     for _ in range(10 * TRICKLE_FRAMES):
         decoder.read(EMPTY)
-    assert first.count + overall.count == 10 * TRICKLE_FRAMES + 10
+    assert (first.count, overall.count) == (10 * TRICKLE_FRAMES, 0)  # a blank wall: nothing at all
+    busy = textured()
+    _, overall, decoder = counting(first := Scripted())
+    for _ in range(START_FRAMES):
+        decoder.read(busy)  # at the start anything may be a code that was there all along
+    began = first.count + overall.count
+    for _ in range(10 * TRICKLE_FRAMES):
+        decoder.read(busy)
+    assert first.count + overall.count - began == 11 * TRICKLE_FRAMES - TRICKLE_FRAMES + 10
     assert not decoder.effort.attentive
 
 
@@ -296,7 +305,9 @@ def test_two_engines_that_disagree_in_one_place_are_a_misread():
     first.found = [right]
     assert decoder.read(textured()) == [right]
     assert decoder._undisputed("as it is by zbar", [wrong, elsewhere]) == [elsewhere]
-    assert decoder._undisputed("as it is by zxing", [wrong]) == []  # zbar has said otherwise
+    assert decoder._undisputed("double by zxing", [right]) == [right]  # as it said before
+    # Said twice: another code was put there.
+    assert decoder._undisputed("as it is by zbar", [wrong]) == [wrong]
     decoder._frames += 100
     assert decoder._undisputed("as it is by zbar", [wrong]) == [wrong]
 
@@ -305,7 +316,7 @@ def test_one_engine_may_read_another_code_in_the_same_place_at_once():
     _, _, decoder = counting()
     one, other = Code(b"ONE", "", CORNERS), Code(b"OTHER", "", CORNERS)
     assert decoder._undisputed("first by zxing", [one]) == [one]
-    assert decoder._undisputed("first by zxing", [other]) == [other]
+    assert decoder._undisputed("double, sharp by zxing", [other]) == [other]
 
 
 def test_a_code_inside_a_code_is_part_of_the_picture():
@@ -314,6 +325,104 @@ def test_a_code_inside_a_code_is_part_of_the_picture():
     beside = Code(b"BESIDE", "", ((90, 40), (120, 40), (120, 60), (90, 60)))
     assert list(without_inner([inner, outer, beside])) == [outer, beside]
     assert list(without_inner([inner])) == [inner]
+
+
+def test_a_code_beside_a_turned_one_is_not_inside_it():
+    turned = Code(b"TURNED", "", ((100, 0), (200, 100), (100, 200), (0, 100)))
+    corner = Code(b"CORNER", "", ((2, 2), (22, 2), (22, 22), (2, 22)))
+    inner = Code(b"INNER", "", ((90, 90), (110, 90), (110, 110), (90, 110)))
+    assert list(without_inner([turned, corner, inner])) == [turned, corner]
+
+
+def visit(payload, seed=5, **weather):
+    return Scene(payload, Carrier.PHONE, Weather(**weather), 3.4, seed=seed)
+
+
+def test_nobody_is_read_again_who_has_left():
+    """A stack of old frames under a new one would show who stood there before."""
+    decoder, payload = patient(0.5), person(3).payload
+    for frame in scenes.empty_frames(3, seed=1):
+        decoder.read(frame)
+    seen = [payload in payloads(decoder, one) for one in scenes.frames(visit(payload, noise=70), 8)]
+    assert any(seen)
+    poster = next(scenes.frames(visit(b"https://poster.example"), 1))
+    for _ in range(10):
+        decoder.read(poster)
+    covered = next(scenes.empty_frames(1, seed=2)).copy()
+    covered[200:500, 400:900] = 60
+    assert [payloads(decoder, covered) for _ in range(3)] == [[], [], []]
+
+
+def test_frames_of_another_moment_are_not_laid_under_this_one():
+    clock = Stopwatch(0.0001)
+    decoder = PatientDecoder(Engines(Scripted(), Scripted()), 0.02, clock)
+    for seed in range(5):
+        decoder.read(textured(seed=seed))
+    assert decoder._stack._frames
+    clock.tick += 1.0
+    decoder._frame_s = 0.0  # no turns: only what is forgotten
+    decoder.read(textured(seed=9))
+    assert len(decoder._stack._frames) <= 1
+
+
+def test_a_poster_that_is_read_doesnt_keep_others_from_being_read():
+    decoder, payload = patient(0.5), person(3).payload
+    poster = drawn(b"https://poster.example", scale=4)
+    for frame in scenes.empty_frames(40, seed=1):
+        framed = frame.copy()
+        framed[20 : 20 + poster.shape[0], 20 : 20 + poster.shape[1]] = poster
+        decoder.read(framed)
+    read = 0
+    for frame in scenes.frames(visit(payload, motion_px=10, motion_deg=0), 30):
+        framed = frame.copy()
+        framed[20 : 20 + poster.shape[0], 20 : 20 + poster.shape[1]] = poster
+        assert not zxing.local().read(framed)[1:]
+        read += payload in payloads(decoder, framed)
+    assert read > 0
+
+
+def test_a_code_that_lay_there_from_the_start_is_read():
+    payload = person(3).payload
+    frames = list(scenes.frames(visit(payload, blur_px=1.8, shake_px=0.0), 60))
+    assert not any(payloads(zxing.local(), frame) for frame in frames[:5])
+    decoder = patient(0.5)
+    assert any(payload in payloads(decoder, frame) for frame in frames)
+
+
+def test_slow_light_and_a_hunting_exposure_are_no_news():
+    for period in (600, 60):
+        _, _, decoder = counting(Scripted(), step_s=0.0002)
+        door = next(scenes.empty_frames(1, seed=1))
+        taken = []
+        for number in range(START_FRAMES + 300):
+            light = 0.8 + 0.2 * np.sin(2 * np.pi * number / period)
+            decoder.read(cv2.convertScaleAbs(door, alpha=light))
+            taken.append(decoder.effort.turns)
+        assert sum(taken[START_FRAMES:]) < 60
+
+
+def test_a_door_that_is_never_at_rest_gets_no_more_than_its_due():
+    first = Scripted()
+    decoder = PatientDecoder(Engines(first, Scripted()), 0.02, Stopwatch(0.001))
+    spent = looked = 0.0
+    for seed in range(3000):
+        decoder.read(textured(seed=seed))
+        if seed > 500:
+            spent += decoder.effort.turns_s
+            looked += decoder.effort.first_s
+    assert spent < 2.1 * looked  # half a first look a frame, and what a frame overdraws
+
+
+def test_a_large_photograph_is_looked_at_small():
+    pale = np.full((3000, 4000), 120, dtype=np.uint8)
+    code = drawn(b"HTTP://LARGE.EXAMPLE", scale=8)
+    pale[1000 : 1000 + code.shape[0], 1500 : 1500 + code.shape[1]] = 120 - (code < 128) * 14
+    noise = np.random.default_rng(1).normal(0, 30, pale.shape)
+    grey = np.clip(pale + noise, 0, 255).astype(np.uint8)
+    assert not zxing.local().read(grey)
+    (found,) = patient().read_still(grey)
+    assert found.payload == b"HTTP://LARGE.EXAMPLE"
+    assert 1400 < found.corners[0][0] < 1700
 
 
 @pytest.mark.parametrize("fold", [2001, 2005, 2011])

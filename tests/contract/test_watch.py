@@ -10,7 +10,7 @@ from demo.scenes import Carrier, Scene, Weather
 from kiosk.devices import views
 from kiosk.devices.decoder import Effort as DecoderEffort
 from kiosk.ports import Effort
-from kiosk.watch import Quality, Seen, drawn, hints
+from kiosk.watch import Quality, Seen, drawn, hints, read_seen
 
 
 def seen(grey=None, **changes):
@@ -64,3 +64,21 @@ def test_one_screen_holds_it_all():
 
 def test_the_decoder_tells_its_effort_in_the_ports_words():
     assert DecoderEffort is Effort
+
+
+@pytest.mark.parametrize("raw", [b"", b"rubbish", b"{}", b'{"at": "\xff"}', b'{"x":' + b"[" * 9000])
+def test_a_damaged_file_is_no_look(tmp_path, raw):
+    (tmp_path / "watch.json").write_bytes(raw)
+    assert read_seen(tmp_path) is None
+
+
+def test_what_is_no_file_is_no_look(tmp_path):
+    (tmp_path / "watch.json").mkdir()
+    assert read_seen(tmp_path) is None
+
+
+def test_nothing_on_the_screen_steers_the_terminal():
+    wild = seen(camera="\x1b]0;x", quality=Quality(1e300, -1e300, 1e9, 1e9, -1e300))
+    screen = drawn(wild, 2.0)
+    assert "\x1b" not in screen
+    assert len(screen) < 3000

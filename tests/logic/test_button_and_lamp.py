@@ -67,3 +67,20 @@ def test_a_visitor_bending_over_the_glass_is_no_nightfall():
 def test_no_lamp_is_never_on():
     assert not any(day(Lamp(0), [0] * 100))
     assert REST_S < SETTLE_S
+
+
+def test_in_full_daylight_it_goes_off_however_bright_it_was_itself():
+    lamp = Lamp(50)
+    for number in range(20):
+        lamp.look(20 if number < 8 else 165, number * 0.5)
+    assert not [lamp.look(250, 10 + number * 0.5) for number in range(10)][-1]
+
+
+def test_a_camera_that_hides_the_noon_is_found_out_in_time():
+    lamp = Lamp(50)
+    states = [False]
+    for number in range(4000):
+        # Dark until the lamp is on; from then on the camera makes 110 of lamp and noon alike.
+        states.append(lamp.look(110 if any(states[-4:]) or number > 100 else 30, number * 0.5))
+    assert states[100] is True
+    assert states[-1] is False
