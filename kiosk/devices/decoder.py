@@ -38,6 +38,9 @@ START_FRAMES = 90
 CREDIT_S = 2.0
 EARNED = 0.5
 
+# At the start there is a quarter of it: mostly nobody is there.
+FIRST_CREDIT_S = 0.5
+
 # Frames further apart than this are of different moments: nothing is laid over anything.
 LONGEST_GAP_S = 0.3
 
@@ -53,8 +56,10 @@ UNTIMED_S_PER_MPX = 0.02
 # A still image's small copies are enlarged to this before they are unwrinkled.
 STILL_SIDE_PX = 960
 
-# A larger photograph is halved for everything after the first look: twenty seconds are enough.
-STILL_PIXELS = 2_000_000
+# A larger photograph is halved for everything after the first look, and once more for the wrinkles:
+# a dozen seconds are enough.
+STILL_PIXELS = 4_000_000
+WRINKLED_PIXELS = 2_000_000
 STILL_WRINKLES = 130
 
 # What is only read after so much bending is believed when two different bends say the same: of
@@ -125,7 +130,7 @@ class PatientDecoder:
         self._next = 0
         self._frames = 0
         self._attentive_until = START_FRAMES
-        self._credit_s = CREDIT_S
+        self._credit_s = FIRST_CREDIT_S
         self._looked = 0.0
         self._spot = 0
         self._window: Window | None = None
@@ -195,14 +200,15 @@ class PatientDecoder:
 
     def _unwrinkled(self, grey: "Grey") -> Sequence[Code]:
         """The first payload that two different bends agree on."""
-        large, factor = views.enlarged_to(grey, STILL_SIDE_PX)
+        small, shrunk = views.reduced_to(grey, WRINKLED_PIXELS)
+        large, grown = views.enlarged_to(small, STILL_SIDE_PX)
         seen: dict[bytes, set[str]] = {}
         for turn in unwrinkling(self._still, STILL_WRINKLES):
             for code in turn.read(large):
                 bends = seen.setdefault(code.payload, set())
                 bends.add(turn.view.name)
                 if len(bends) == WRINKLES_THAT_AGREE:
-                    return _moved([code], factor)
+                    return _moved([code], shrunk * grown)
         return []
 
     def _attend(self, grey: "Grey", nearly: Sequence[Corners], found: Sequence[Code]) -> None:

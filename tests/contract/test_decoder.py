@@ -416,8 +416,8 @@ def test_a_door_that_is_never_at_rest_gets_no_more_than_its_due():
 def test_a_large_photograph_is_looked_at_small():
     pale = np.full((3000, 4000), 120, dtype=np.uint8)
     code = drawn(b"HTTP://LARGE.EXAMPLE", scale=8)
-    pale[1000 : 1000 + code.shape[0], 1500 : 1500 + code.shape[1]] = 120 - (code < 128) * 14
-    noise = np.random.default_rng(1).normal(0, 30, pale.shape)
+    pale[1000 : 1000 + code.shape[0], 1500 : 1500 + code.shape[1]] = 120 - (code < 128) * 32
+    noise = np.random.default_rng(1).normal(0, 25, pale.shape)
     grey = np.clip(pale + noise, 0, 255).astype(np.uint8)
     assert not zxing.local().read(grey)
     (found,) = patient().read_still(grey)
