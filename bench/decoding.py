@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 IDLE_FRAMES = 60 * FPS
 INTERVAL_MS = 1000 / FPS
 
+# Between two visitors: half a second.
+GAP_FRAMES = 15
+
 Read = Callable[["Grey"], Sequence[Code]]
 
 
@@ -51,7 +54,7 @@ def hard() -> None:
     waits: dict[str, list[float]] = {name: [] for name in readers}
     for visitor in range(VISITORS):
         payload, shown = hard_frames(visitor)
-        empty, frames = list(scenes.empty_frames(3, visitor)), list(shown)
+        empty, frames = list(scenes.empty_frames(GAP_FRAMES, visitor)), list(shown)
         for name, read in readers.items():
             for frame in empty:
                 read(frame)

@@ -41,6 +41,11 @@ EARNED = 0.5
 # At the start there is a quarter of it: mostly nobody is there.
 FIRST_CREDIT_S = 0.5
 
+# Who comes into sight after a moment of calm has at least a second's worth of turns, whatever the
+# ones before them cost; a screen behind the visitors has no calm moments.
+CALM_FRAMES = 10
+VISIT_CREDIT_S = 0.6
+
 # Frames further apart than this are of different moments: nothing is laid over anything.
 LONGEST_GAP_S = 0.3
 
@@ -132,6 +137,7 @@ class PatientDecoder:
         self._attentive_until = START_FRAMES
         self._credit_s = FIRST_CREDIT_S
         self._looked = 0.0
+        self._changed = 0
         self._spot = 0
         self._window: Window | None = None
         self._stack = Stack()
@@ -217,6 +223,10 @@ class PatientDecoder:
         if nearly:
             xs, ys = zip(*nearly[0], strict=True)
             spots = [views.window_around((sum(xs) / 4, sum(ys) / 4), grey)]
+        if changed:
+            if self._frames - self._changed > CALM_FRAMES:
+                self._credit_s = max(self._credit_s, VISIT_CREDIT_S)
+            self._changed = self._frames
         if changed or nearly:
             self._attentive_until = max(self._attentive_until, self._frames + LINGER_FRAMES)
         elif len(spots) > 1 and self._takes_turns():
