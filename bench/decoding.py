@@ -56,7 +56,7 @@ def hard() -> None:
         payload, shown = hard_frames(visitor)
         empty, frames = list(scenes.empty_frames(GAP_FRAMES, visitor)), list(shown)
         for name, read in readers.items():
-            for frame in empty:
+            for frame in empty if name == "ours" else ():  # the engines remember nothing
                 read(frame)
             waits[name].append(_wait(read, payload, frames))
     second = SHOWN_FRAMES / FPS
