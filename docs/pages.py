@@ -21,6 +21,7 @@ MEANING = {
     "direction-in": ("Từ nay: vào", "From now on: in"),
     "direction-out": ("Từ nay: ra", "From now on: out"),
     "self-test": ("Tự kiểm tra, rồi kết quả", "Self-test, then what was found"),
+    "well": ("Tự kiểm tra: tốt", "Self-test: nothing found"),
     "starting": ("Đang khởi động", "Starting"),
     "ready": ("Sẵn sàng", "Ready"),
     "not-synced": ("Sẵn sàng, lâu chưa gửi được", "Ready; not confirmed for long"),

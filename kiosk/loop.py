@@ -373,7 +373,7 @@ class KioskLoop:
             self._test_self(now)
 
     def _test_self(self, now: Moment) -> None:
-        """Every light and tone, then what was found: yes as an accepted visitor's, or a fault."""
+        """Every light and tone, then what was found: well, or a fault."""
         self._check_outbox(now)
         self._check_trust(now)
         try:
@@ -384,7 +384,7 @@ class KioskLoop:
             self._fault_begins("outbox", str(error))
         found = sorted(self._faults)
         log.info("self-test: %s", ", ".join(found) or "no faults")
-        result = feedback.FAULT if found else feedback.ACCEPTED_IN
+        result = feedback.FAULT if found else feedback.WELL
         self._panel.play(feedback.after(feedback.SELF_TEST, result))
 
     def _check_trust(self, now: Moment) -> None:

@@ -73,7 +73,7 @@ DIRECTION_OUT = Pattern(
     (_amber(0.1), _tone(HIGH_HZ, 0.45), _dark(0.05), _tone(LOW_HZ, 0.15), _dark(0.1)),
 )
 
-# Held: every light and both tones, one after the other, then what was found: a verdict's pattern.
+# Held: every light and both tones, one after the other, then what was found: well, or the fault.
 SELF_TEST = Pattern(
     "self-test",
     (
@@ -82,7 +82,10 @@ SELF_TEST = Pattern(
     ),
 )  # fmt: skip
 
-BUTTONS = (DIRECTION_IN, DIRECTION_OUT, SELF_TEST)
+# The self-test found nothing. Not green: green is for what is on disk.
+WELL = Pattern("well", (_tone(HIGH_HZ, 0.1), _dark(0.1)) * 4)
+
+BUTTONS = (DIRECTION_IN, DIRECTION_OUT, SELF_TEST, WELL)
 
 # An inspector's pass makes the lights tell how it stands: green flashes with high beeps for the
 # check-ins that wait, then amber ones with low beeps for how long ago the central confirmed any.

@@ -444,7 +444,7 @@ def test_the_direction_button_of_a_mounted_reader_does_nothing(door):
 
 def test_the_test_button_held_shows_every_light_and_then_what_was_found(door, monkeypatch):
     press(door, round(HOLD_S * 30) + 5, test=True)
-    assert played(door) == ["self-test+accepted-in"]
+    assert played(door) == ["self-test+well"]
     monkeypatch.setattr(door.outbox, "try_writing", failing)
     press(door, round(HOLD_S * 30) + 5, test=True)
     assert played(door)[-1] == "self-test+fault"

@@ -166,6 +166,12 @@ def test_the_two_directions_differ_in_rhythm_and_from_every_verdict():
             assert differ(sound(one), sound(other)), (one.name, other.name)
 
 
+def test_a_self_test_is_never_green_at_its_end_nor_like_a_verdict():
+    assert not any(step.level.green for step in feedback.WELL.steps)
+    for verdict in feedback.VERDICTS:
+        assert differ(sound(feedback.WELL), sound(verdict)), verdict.name
+
+
 def test_the_self_test_shows_every_light_and_both_tones():
     levels = [step.level for step in feedback.SELF_TEST.steps]
     for light_name in ("green", "red", "amber"):
