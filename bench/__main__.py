@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.decoding import empty_frame, hard
 from bench.disk import append
 from bench.door import door_to_light
-from bench.drain import drain
+from bench.drain import drain, drain_memory
 from bench.instructions import empty_instructions
 
 FIGURES: tuple[Callable[[], None], ...] = (
@@ -17,6 +17,7 @@ FIGURES: tuple[Callable[[], None], ...] = (
     empty_instructions,
     hard,
     drain,
+    drain_memory,
 )
 
 

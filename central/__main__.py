@@ -26,8 +26,8 @@ from sync_daemon.topics import ALL_CHECKINS, ALL_STATES
 SESSION_S = 3 * 24 * 3600
 
 COLUMNS = (
-    "id", "checkpoint", "kiosk", "outbox", "seq", "at", "received_at", "synced", "direction",
-    "direction_by", "kind", "verified", "turned_away",
+    "id", "checkpoint", "kiosk", "outbox", "seq", "at", "sure", "earliest", "latest", "believed_at",
+    "received_at", "direction", "direction_by", "kind", "verified", "turned_away",
 )  # fmt: skip
 
 database = click.option(
@@ -110,14 +110,14 @@ def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_j
             click.echo(json.dumps(fields, ensure_ascii=False))
         else:
             person = str(fields.get("name") or fields.get("code") or fields["person"])
-            if kept.turned_away:
-                person = f"refused: {kept.turned_away}"
-            sure = "" if kept.synced else " (clock not set)"
+            if fields["turned_away"]:
+                person = f"refused: {fields['turned_away']}"
+            sure = "" if kept.known.sure == "synced" else f" ({kept.known.sure})"
             # A stranger's text: nothing in it may steer the terminal it is shown on.
             person = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in person)
             click.echo(
-                f"{kept.at[:19]}{sure}  {kept.direction:3}  {kept.kiosk}  {kept.seq:>6}  "
-                f"{kept.kind:10}  {person}"
+                f"{kept.known.at.isoformat()[:19]}{sure}  {fields['direction']:3}  "
+                f"{fields['kiosk']}  {kept.seq:>6}  {fields['kind']:10}  {person}"
             )
 
 
@@ -199,13 +199,30 @@ def _key(file: Path | None) -> CentralKey | None:
 
 def _fields(kept: Kept, key: CentralKey | None) -> dict[str, object]:
     """A check-in as named values; the personal ones among them where `key` opens them."""
-    fields: dict[str, object] = {name: getattr(kept, name) for name in COLUMNS}
-    fields["synced"], fields["verified"] = bool(kept.synced), bool(kept.verified)
+    checkin, data = kept.checkin, kept.checkin.data
+    fields: dict[str, object] = {
+        "id": checkin.id,
+        "checkpoint": data.checkpoint,
+        "kiosk": data.kiosk,
+        "outbox": checkin.outbox,
+        "seq": checkin.seq,
+        "at": kept.known.at.isoformat(),
+        "sure": kept.known.sure,
+        "earliest": kept.known.earliest.isoformat(),
+        "latest": kept.known.latest.isoformat(),
+        "believed_at": checkin.time.isoformat(),
+        "received_at": kept.received_at,
+        "direction": data.direction,
+        "direction_by": data.direction_by,
+        "kind": data.credential.kind,
+        "verified": data.credential.verified,
+        "turned_away": data.refused,
+    }
     return {**dict(_person(kept, key)), **fields}  # a person's field never hides one of ours
 
 
 def _person(kept: Kept, key: CentralKey | None) -> Iterator[tuple[str, str]]:
-    data = event.decode(kept.body).data
+    data = kept.checkin.data
     if data.person is not None:
         yield "person", "readable"
         yield from data.person.items()

@@ -8,7 +8,7 @@ from checkin.clock import Clock, Moment
 from sync_daemon import topics
 from sync_daemon.broker import BrokerError, Connected, Heard, Lost, Message, Received
 from sync_daemon.protocol import Delivery, Receiver
-from sync_daemon.topics import Address, MessageError
+from sync_daemon.topics import Address, Anchor, MessageError
 
 log = logging.getLogger("vaora.central")
 
@@ -41,6 +41,7 @@ class CentralLoop:
         self._connect_due = 0.0
         self._save_due = 0.0
         self._why_lost = ""
+        self._anchors: dict[Address, list[Anchor]] = {}  # as they were said last
 
     def turn(self, wait_s: float = TURN_S) -> None:
         """Hear, keep on disk in one transaction, and only then acknowledge and confirm."""
@@ -60,10 +61,18 @@ class CentralLoop:
             heard = [Lost("the store failed; what came meanwhile is asked for again")]
         for other in heard:
             self._hear(other, now)
+        if not received:
+            self._tidy()
         if now.tick >= self._save_due:
             self._save_due = now.tick + SAVE_EVERY_S
             self._store.check_file()
             self._save()
+
+    def _tidy(self) -> None:
+        try:
+            self._store.tidy()
+        except StoreError as error:
+            log.warning("%s", error)
 
     def stop(self) -> None:
         self._save()
@@ -130,6 +139,9 @@ class CentralLoop:
 
     def _hear_state(self, address: Address, body: bytes, now: Moment) -> None:
         state = topics.read_state(body)
+        if state.anchors and state.anchors != self._anchors.get(address):
+            self._store.note_anchors(address, state.anchors)
+            self._anchors[address] = state.anchors
         gone = self._receiver.state(address, state)
         if gone and state.outbox is not None:
             self._store.note_gone(address, state.outbox.id, gone, now.at)
@@ -145,9 +157,11 @@ class CentralLoop:
                 return
 
     def _log_kept(self, delivery: Delivery) -> None:
-        for outbox in {arrival.checkin.outbox for arrival in delivery.arrivals}:
-            ledger = self._receiver.ledgers[delivery.address, outbox]
-            count = sum(arrival.checkin.outbox == outbox for arrival in delivery.arrivals)
+        for run in delivery.runs:
+            ledger = self._receiver.ledgers[delivery.address, run.outbox]
             log.info(
-                "%d from %s, confirmed through %d", count, delivery.address.kiosk, ledger.through
+                "%d from %s, confirmed through %d",
+                run.count,
+                delivery.address.kiosk,
+                ledger.through,
             )

@@ -13,6 +13,11 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 
+# How wrong a clock may be that counts as set. Up to this much systemd-timesyncd doesn't step but
+# slews (NTP_MAX_ADJUST in its source), while it says already that it is synchronized.
+SYNCED_ERROR_S = 0.4
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """One reading of all clocks.

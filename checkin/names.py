@@ -11,9 +11,9 @@ def waiting_under_other_names(outbox: Outbox, *, checkpoint: str, kiosk: str) ->
     A check-in carries its checkpoint and kiosk, and a central takes it only from them.
     """
     confirmed = outbox.summary().confirmed
-    for row in outbox.pending(confirmed, limit=1):
+    for body in outbox.pending(confirmed, limit=1).bodies:
         try:
-            data = event.decode(row.body).data
+            data = event.decode(body).data
         except EventError:
             return ""  # damaged: the daemon sets it aside
         if (data.checkpoint, data.kiosk) != (checkpoint, kiosk):

@@ -14,10 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
-from secrets import token_hex
 from typing import Literal
-
-from sqlite_utils import Database, Migrations
 
 from checkin.open_file import OpenFile
 
@@ -31,39 +28,21 @@ CHECKED_AT_START_BYTES = 16 * 1024 * 1024
 # From this share of the limit on, the outbox says that it will be full.
 NEAR_FULL = 0.9
 
+# Twice SQLite's usual: a drain's time goes into walking pages, and an append writes one, which
+# takes as long in either size (docs/performance.md).
+PAGE_BYTES = 8192
+
+# Pages in the write-ahead log until SQLite copies them into the file: 2 MB, some 250 check-ins.
+LOG_PAGES = 256
+
 CONFIRMATIONS_EVERY = timedelta(minutes=10)
 
 PRUNED_AT_ONCE = 500  # rows; a longer transaction would keep the door waiting for the lock
 
 Room = Literal["plenty", "near", "full"]
 
-migrations = Migrations("vaora-outbox")
-
-
-@migrations()
-def m001_begin(db: Database) -> None:
-    """The first form. Never changed once released: the next change is a migration of its own."""
-    db.execute(
-        """
-        create table checkins (
-            seq integer primary key autoincrement, -- never used twice, even after pruning
-            id text not null,
-            at text not null,        -- the wall time as believed, ISO 8601, UTC
-            direction text not null,
-            kind text not null,      -- of the credential
-            boot text not null,
-            tick real not null,
-            tag blob not null,       -- the visitor, under a key kept in memory
-            crc integer not null,    -- CRC-32 of body: SQLite has no checksum, and SD cards err
-            body blob not null       -- the event as it travels
-        )
-        """
-    )
-    db.execute("create table set_aside (seq integer primary key, reason text not null)")
-    db.execute("create table state (outbox text not null, confirmed integer not null)")
-    # How far the watermark was when, by a clock that the network had set: what pruning goes by.
-    db.execute("create table confirmations (through integer not null, at text not null)")
-    db.execute("insert into state values (?, 0)", [token_hex(16)])
+# The changes of form that this version knows, in order; `outbox_forms` makes them.
+FORMS = ("m001_begin", "m002_anchors")
 
 
 class OutboxError(OSError):
@@ -94,12 +73,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One check-in as it lies on disk. `intact` is whether the body is still what was written."""
+class Pending:
+    """Check-ins as they lie on disk, in order: `bodies[n]` is that of `seqs[n]`.
 
-    seq: int
-    body: bytes
-    intact: bool
+    `damaged` are the `seq` of the same range whose body isn't what was written any more. Two
+    lists, not a list of pairs: a drain passes here with each of its rows.
+    """
+
+    seqs: list[int]
+    bodies: list[bytes]
+    damaged: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +92,16 @@ class Visit:
     tag: bytes
     tick: float
     direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """At second `tick` of `boot` the network's time was `at`, give or take `error_s`."""
+
+    boot: str
+    tick: float
+    at: datetime
+    error_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +135,7 @@ class Outbox:
         min_free_bytes: int = 0,
     ) -> None:
         self.path = path
+        self._folder = str(path.parent)
         self._limit_rows = limit_rows
         self._min_free_bytes = min_free_bytes
         with _trouble(f"{path}: can't be opened"):
@@ -159,20 +153,59 @@ class Outbox:
                 raise
 
     def _begin(self, *, create: bool) -> None:
+        self._db.execute(
+            f"pragma page_size = {PAGE_BYTES}"
+        )  # of a new file; an older one keeps its
         self._db.execute("pragma journal_mode = wal")
         # FULL, not WAL's usual NORMAL: a kiosk loses power without notice, and NORMAL may then
         # drop the last check-ins that the door lit green for.
         self._db.execute("pragma synchronous = full")
         if create:
-            migrations.apply(Database(self._db))
-        elif not self._db.execute("select 1 from sqlite_master where name = 'state'").fetchone():
-            raise OutboxError(f"{self.path}: being made just now")
+            # Here, not above: the daemon never makes a file, and sqlite-utils brings numpy along,
+            # 14 MB that the smallest Pi has better use for.
+            from checkin import outbox_forms  # noqa: PLC0415
+
+            outbox_forms.bring_up_to_date(self._db)
+        self._check_form()
         row = self._db.execute("select outbox from state").fetchone()
         self.id: str = row[0]
         # So that a log that is lost takes check-ins with it, and not the outbox's very name.
         if create:
             self._db.execute("pragma wal_checkpoint(truncate)")
+            self._make_room_in_the_log()
         self._file = OpenFile(self.path)
+
+    def _make_room_in_the_log(self) -> None:
+        """Write the log to its full length once, so that a check-in only overwrites.
+
+        A file that grows has its new length and blocks flushed with each commit, which makes an
+        append twice as slow (`append_ratio` in docs/performance.md). What was written here are
+        free pages: the next check-ins use them too.
+        """
+        self._db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
+        (free,) = self._db.execute("pragma freelist_count").fetchone()
+        (page_bytes,) = self._db.execute("pragma page_size").fetchone()
+        with self._transaction():
+            self._db.execute("create table if not exists room (filler blob)")
+            size = (max(LOG_PAGES, free) + 1) * page_bytes
+            self._db.execute("insert into room values (zeroblob(?))", (size,))
+        self._db.execute("drop table room")  # not above: SQLite logs no page that is freed at once
+        self._db.execute("pragma wal_checkpoint(restart)")
+
+    def _check_form(self) -> None:
+        """Refuse a file that isn't made yet, or is of another version than this program."""
+        there = {name for (name,) in self._db.execute("select name from sqlite_master")}
+        if "state" not in there:
+            raise OutboxError(f"{self.path}: being made just now")
+        found = self._db.execute("select name from _sqlite_migrations order by id").fetchall()
+        done = {name for (name,) in found}
+        if done - set(FORMS):
+            raise OutboxError(f"{self.path}: was made by a newer version; install that one again")
+        if set(FORMS) - done:
+            raise OutboxError(
+                f"{self.path}: was made by an older version; vaora-kiosk brings it up to date when "
+                "it starts"
+            )
 
     def append(self, entry: Entry, encode: Callable[[str, int], bytes]) -> int:
         """Put a check-in on disk and return its `seq`. Once this returns, no power cut takes it.
@@ -180,9 +213,10 @@ class Outbox:
         `encode` gets the outbox id and the `seq`, which are part of the event. Raises
         `OutboxError`, and then nothing was appended.
         """
-        self.check_room()
         with _trouble(f"{self.path}: a check-in could not be written"), self._transaction():
-            seq = self._last_seq() + 1
+            confirmed, last = self._marks()
+            self._refuse_if_full(last - confirmed)
+            seq = last + 1
             body = encode(self.id, seq)
             self._db.execute(
                 "insert into checkins values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -203,7 +237,7 @@ class Outbox:
             raise OutboxLostError(f"{self.path}: was moved or deleted under the running kiosk")
         return seq
 
-    def pending(self, after: int, limit: int, through: int = 2**62) -> list[Row]:
+    def pending(self, after: int, limit: int, through: int = 2**62) -> Pending:
         """The first `limit` check-ins with `after < seq <= through`, oldest first."""
         with _trouble(f"{self.path}: can't be read"):
             found = self._db.execute(
@@ -211,7 +245,14 @@ class Outbox:
                 " and seq not in (select seq from set_aside) order by seq limit ?",
                 (after, through, limit),
             ).fetchall()
-        return [Row(seq, body, zlib.crc32(body) == crc) for seq, body, crc in found]
+        if not found:
+            return Pending([], [], [])
+        seqs, bodies, crcs = (list(column) for column in zip(*found, strict=True))
+        if list(map(zlib.crc32, bodies)) == crcs:
+            return Pending(seqs, bodies, [])
+        whole = [row for row in found if zlib.crc32(row[1]) == row[2]]
+        damaged = sorted(set(seqs) - {row[0] for row in whole})
+        return Pending([row[0] for row in whole], [row[1] for row in whole], damaged)
 
     def settle(
         self, through: int, refused: Mapping[int, str] | None = None, at: datetime | None = None
@@ -224,7 +265,7 @@ class Outbox:
         with _trouble(f"{self.path}: can't be settled"), self._transaction():
             self._db.execute(
                 "update state set confirmed = min(max(confirmed, ?), ?)",
-                (through, self._last_seq()),
+                (through, self._marks()[1]),
             )
             self._db.executemany(
                 "insert or ignore into set_aside values (?, ?)", list((refused or {}).items())
@@ -247,18 +288,46 @@ class Outbox:
         """
         with _trouble(f"{self.path}: can't be pruned"), self._transaction():
             if before is None:
-                through = self._confirmed()
+                through, _ = self._marks()
             else:
                 (noted,) = self._db.execute(
                     "select max(through) from confirmations where at < ?", (before.isoformat(),)
                 ).fetchone()
-                through = min(noted or 0, self._confirmed())
+                through = min(noted or 0, self._marks()[0])
             self._db.execute("delete from confirmations where through < ?", (through,))
-            return self._db.execute(
+            pruned = self._db.execute(
                 "delete from checkins where seq in (select seq from checkins where seq <= ?"
                 " and seq not in (select seq from set_aside) order by seq limit ?)",
                 (through, PRUNED_AT_ONCE),
             ).rowcount
+            if pruned == 0:  # once all are gone, and not with every chunk
+                self._db.execute(
+                    "delete from anchors where boot not in (select boot from checkins)"
+                    " and at < (select max(at) from anchors)"
+                )
+            return pruned
+
+    def note_anchor(self, anchor: Anchor) -> None:
+        """Write down what the clock of a boot says, in the place of what it said before.
+
+        It travels beside the check-ins: what is stored of them is never touched.
+        """
+        with _trouble(f"{self.path}: can't be written"), self._transaction():
+            self._db.execute(
+                "insert or replace into anchors values (?, ?, ?, ?)",
+                (anchor.boot, anchor.tick, anchor.at.isoformat(), anchor.error_s),
+            )
+
+    def anchors(self, limit: int) -> list[Anchor]:
+        """What is known of the clock in each boot, the latest `limit` of them, oldest first."""
+        with _trouble(f"{self.path}: can't be read"):
+            found = self._db.execute(
+                "select boot, tick, at, error_s from anchors order by at desc limit ?", (limit,)
+            ).fetchall()
+        return [
+            Anchor(boot, tick, datetime.fromisoformat(at), error_s)
+            for boot, tick, at, error_s in reversed(found)
+        ]
 
     def try_writing(self) -> None:
         """Write something that changes nothing. Raises `OutboxError` where that can't be done."""
@@ -278,14 +347,14 @@ class Outbox:
 
     def summary(self) -> Summary:
         with _trouble(f"{self.path}: can't be read"):
-            confirmed = self._confirmed()
+            confirmed, appended = self._marks()
             oldest = self._db.execute(
                 "select at from checkins where seq > ? order by seq limit 1", (confirmed,)
             ).fetchone()
             (aside,) = self._db.execute("select count(*) from set_aside").fetchone()
             return Summary(
                 outbox=self.id,
-                appended=self._last_seq(),
+                appended=appended,
                 confirmed=confirmed,
                 oldest_pending_at=oldest[0] if oldest else None,
                 set_aside=aside,
@@ -299,26 +368,33 @@ class Outbox:
     def appended(self) -> int:
         """The last `seq` that was ever given."""
         with _trouble(f"{self.path}: can't be read"):
-            return self._last_seq()
+            return self._marks()[1]
 
     def pending_count(self) -> int:
         with _trouble(f"{self.path}: can't be read"):
-            return self._last_seq() - self._confirmed()
+            confirmed, last = self._marks()
+        return last - confirmed
 
     def check_room(self) -> None:
         """Raise `OutboxError` where the next check-in can't be appended, and say what to do."""
         if not self.is_current():
             raise OutboxLostError(f"{self.path}: was moved or deleted under the running kiosk")
-        if self.room() == "full":
+        self._refuse_if_full(self.pending_count())
+
+    def _refuse_if_full(self, waiting: int) -> None:
+        if self._room(waiting) == "full":
             raise OutboxError(
-                f"{self.path}: full: {self.pending_count()} check-ins are waiting, "
+                f"{self.path}: full: {waiting} check-ins are waiting, "
                 f"{self._free_bytes() // 1_000_000} MB of disk are free. Bring back the network or "
                 "make room on the disk"
             )
 
     def room(self) -> Room:
         """Whether another check-in fits, and whether that will end soon."""
-        waiting, free = self.pending_count(), self._free_bytes()
+        return self._room(self.pending_count())
+
+    def _room(self, waiting: int) -> Room:
+        free = self._free_bytes()
         if waiting >= self._limit_rows or free < self._min_free_bytes:
             return "full"
         if waiting >= NEAR_FULL * self._limit_rows or free < 2 * self._min_free_bytes:
@@ -332,18 +408,22 @@ class Outbox:
     def close(self) -> None:
         self._db.close()
 
-    def _last_seq(self) -> int:
-        row = self._db.execute("select seq from sqlite_sequence where name = 'checkins'").fetchone()
-        return row[0] if row else 0
+    def _marks(self) -> tuple[int, int]:
+        """The watermark, and the last `seq` that was ever given.
 
-    def _confirmed(self) -> int:
-        (confirmed,) = self._db.execute("select confirmed from state").fetchone()
-        return int(confirmed)
+        Rows are pruned behind the watermark only, so what it passed counts as given too.
+        """
+        found = self._db.execute(
+            "select confirmed, max(confirmed, ifnull((select max(seq) from checkins), 0))"
+            " from state"
+        )
+        confirmed, last = found.fetchone()
+        return int(confirmed), int(last)
 
     def _free_bytes(self) -> int:
         """What the disk has left, and what pruning left inside the file for SQLite to use again."""
         with _trouble(f"{self.path}: the disk can't be asked for free space"):
-            disk = os.statvfs(self.path.parent)
+            disk = os.statvfs(self._folder)
             free = disk.f_bavail * disk.f_frsize
             if free >= 2 * self._min_free_bytes:
                 return free

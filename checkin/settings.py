@@ -350,12 +350,17 @@ class Broker(Section, frozen=True):
         ),
     ] = "central"
     keepalive_s: Annotated[int, Meta(ge=5, le=3600, description="MQTT keep-alive")] = 30
-    window: Annotated[int, Meta(ge=1, le=1000, description="messages in flight at once")] = 20
-    batch_rows: Annotated[int, Meta(ge=1, le=1000, description="check-ins in one message")] = 50
+    window: Annotated[int, Meta(ge=1, le=1000, description="messages in flight at once")] = 16
+    batch_rows: Annotated[int, Meta(ge=1, le=1000, description="check-ins in one message")] = 500
     batch_bytes: Annotated[
         int,
-        Meta(ge=1024, le=8_000_000, description="bytes in one message, unless one row is longer"),
-    ] = 65_536
+        Meta(
+            ge=1024,
+            le=8_000_000,
+            description="bytes in one message at most, unless one row is longer; on a slow link "
+            "messages are shorter by themselves",
+        ),
+    ] = 262_144
     answer_s: Annotated[
         float, Meta(ge=0.5, le=600, description="patience with the broker and with receipts")
     ] = 20.0

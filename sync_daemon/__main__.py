@@ -71,7 +71,7 @@ def _carry(loaded: Settings, outbox: Outbox, stopped: Event) -> None:
     )
     if made_as:
         raise click.ClickException(made_as)
-    loop = _loop(loaded, outbox)
+    loop = make_loop(loaded, outbox)
     try:
         # A file that the kiosk set aside is another outbox, with a count of its own.
         while not stopped.is_set() and outbox.is_current():
@@ -140,7 +140,7 @@ def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
     return None
 
 
-def _loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
+def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
     address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     terms = Terms(

@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from paho.mqtt.client import (
@@ -171,8 +172,7 @@ class Broker:
             raise BrokerError("not connected")
         properties = None
         if self._protocol == MQTTProtocolVersion.MQTTv5 and content_type:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.ContentType = content_type
+            properties = _typed(content_type)
         sent = self._client.publish(message.topic, message.body, 1, retain, properties)
         return sent.mid
 
@@ -196,6 +196,7 @@ class Broker:
             client.loop_write()
         if readable or buffered:
             self._read(client)
+            _acknowledge_at_once(client.socket())
         client.loop_misc()
         if client.socket() is None:
             self._closed_without_a_word()
@@ -380,6 +381,14 @@ class Broker:
             )
 
 
+@cache
+def _typed(content_type: str) -> Properties:
+    """What a PUBLISH says of its body; paho takes 20 µs to make it, and a drain needs one each."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ContentType = content_type
+    return properties
+
+
 def _no_delay(_client: Client, _data: object, sock: Any) -> None:  # noqa: ANN401  paho's socket-likes
     # Receipts are small packets that somebody waits for: Nagle's delay costs more than half the
     # speed of a drain (measured: 19,000 check-ins a second with it, 45,000 without).
@@ -387,6 +396,19 @@ def _no_delay(_client: Client, _data: object, sock: Any) -> None:  # noqa: ANN40
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         return
+
+
+def _acknowledge_at_once(sock: Any) -> None:  # noqa: ANN401
+    """Ask the kernel not to hold back TCP's own acknowledgements; it forgets, so again and again.
+
+    A broker with Nagle's algorithm (mosquitto's default) waits for them before it sends the rest
+    of a message: 40 ms (tcp(7), TCP_QUICKACK).
+    """
+    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        except OSError:
+            return
 
 
 def _pending_bytes(sock: Any) -> int:  # noqa: ANN401

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from checkin import VERSION, health
-from checkin.clock import Clock, Moment
+from checkin.clock import SYNCED_ERROR_S, Clock, Moment
 from checkin.health import KioskHealth, SyncHealth
-from checkin.outbox import Outbox, OutboxError
+from checkin.outbox import Anchor, Outbox, OutboxError
 from sync_daemon import topics
 from sync_daemon.broker import (
     Acknowledged,
@@ -21,7 +21,7 @@ from sync_daemon.broker import (
     Received,
     TurnedDown,
 )
-from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Sender, Settle
+from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Rows, Sender, Settle
 from sync_daemon.topics import Address, MessageError, OutboxState, State
 
 log = logging.getLogger("vaora.sync")
@@ -31,6 +31,14 @@ TURN_S = 0.1
 
 # Fixed header, topic length, packet id and our one property (MQTT 5.0, 3.3), generously.
 PACKET_OVERHEAD_BYTES = 128
+
+# While a backlog drains, the watermark moves as often as this. What a kill takes back is sent
+# again; each move is a flush of the disk, which the door needs too.
+SETTLE_EVERY_S = 0.2
+
+# A clock that is set and runs drifts by less between two looks, however long ago the first was: the
+# network slews it. More than this is a jump.
+JUMP_S = 2.0
 
 HEALTH_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0  # a state takes some queries and files: not ten times a second
@@ -79,6 +87,8 @@ class SyncLoop:
         self._numbers: dict[int, int] = {}  # the broker's message ids to the Sender's numbers
         self._said: State | None = None
         self._unsettled = Settle(0, {})
+        self._settle_due = 0.0
+        self._anchor: Anchor | None = None
         self._disk_due = 0.0
         self._disk_trouble = ""
         self._health_trouble = ""
@@ -93,22 +103,26 @@ class SyncLoop:
 
     def turn(self, wait_s: float = TURN_S) -> None:
         """Hear what the broker says, do what the Sender asks for, say how things are."""
+        self._do_what_is_due(self._clock.moment())
         heard = self._broker.wait(wait_s)
         now = self._clock.moment()
         for one in heard:
             self._hear(one, now)
+        self._write_health(now)
+        if now.tick >= self._disk_due:
+            self._use_disk(now)
+
+    def _do_what_is_due(self, now: Moment) -> None:
         was_silent = self._sender.silent
         self._obey(self._sender.actions(now.tick), now)
         if self._sender.silent and not was_silent:
             log.warning("the broker answers, the central doesn't")
-        self._write_health(now)
-        if now.tick >= self._disk_due:
-            self._use_disk(now)
 
     def _use_disk(self, now: Moment) -> None:
         """Everything that needs the outbox. A disk in trouble is waited for, and said once."""
         try:
             self._settle(now)
+            self._note_anchor(now)
             self._send_pending(now)
             self._say_state(now)
             self._prune(now)
@@ -206,29 +220,48 @@ class SyncLoop:
             self._lost(str(error), now)
 
     def _settle(self, now: Moment) -> None:
-        """Move the watermark: once a turn, however many receipts came in it.
+        """Move the watermark: at once when nothing is in flight, else now and then.
 
         A disk that is full today is not an end: what couldn't be written is tried again, and if
         the process dies before, it is only sent again.
         """
         if not self._unsettled.through:
             return
+        if self._sender.in_flight and now.tick < self._settle_due:
+            return  # more is coming: one flush of the disk for all of it
+        self._settle_due = now.tick + SETTLE_EVERY_S
         at = now.at if now.synced else None
         self._outbox.settle(self._unsettled.through, self._unsettled.refused, at)
         log.debug("confirmed through %d", self._unsettled.through)
         self._unsettled = Settle(0, {})
         self._settled_tick = now.tick
 
+    def _note_anchor(self, now: Moment) -> None:
+        """Write down what the network says of the time: once a boot, and after each jump.
+
+        By it the central corrects the check-ins that were made before the clock was set.
+        """
+        if not now.synced:
+            return
+        said = self._anchor
+        if said is not None and said.boot == now.boot:
+            expected = said.at + timedelta(seconds=now.tick - said.tick)
+            if abs((now.at - expected).total_seconds()) < JUMP_S:
+                return
+        self._anchor = Anchor(now.boot, now.tick, now.at, SYNCED_ERROR_S)
+        self._outbox.note_anchor(self._anchor)
+        log.info("the clock is set%s", "" if said is None else " anew: it had jumped")
+
     def _send_pending(self, now: Moment) -> None:
         """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
         while (wanted := self._sender.wanted(now.tick)) is not None:
-            rows = self._outbox.pending(wanted.after, wanted.limit, wanted.through)
-            spoilt = {row.seq: "damaged on disk" for row in rows if not row.intact}
+            found = self._outbox.pending(wanted.after, wanted.limit, wanted.through)
+            spoilt = dict.fromkeys(found.damaged, "damaged on disk")
             if spoilt:
                 log.error("check-ins %s are damaged on disk and set aside", sorted(spoilt))
                 self._outbox.settle(0, spoilt)
                 continue
-            actions = self._sender.offer(wanted, [(row.seq, row.body) for row in rows], now.tick)
+            actions = self._sender.offer(wanted, Rows(found.seqs, found.bodies), now.tick)
             if not actions:
                 break
             self._obey(actions, now)
@@ -265,6 +298,10 @@ class SyncLoop:
             frames_per_s=kiosk.frames_per_s if kiosk else 0.0,
             trust_days=kiosk.trust_days if kiosk else None,
             revocations_days=kiosk.revocations_days if kiosk else None,
+            anchors=[
+                topics.Anchor(one.boot, one.tick, one.at, one.error_s)
+                for one in self._outbox.anchors(topics.MOST_ANCHORS)
+            ],
             faults=sorted(set(faults)),
             temperature_c=temperature,
             undervoltage=undervoltage,
@@ -337,4 +374,4 @@ def _changed(said: State | None, state: State) -> bool:
 def _worth_saying(state: State, outbox: OutboxState) -> tuple[object, ...]:
     """`set_aside` is among it: the central names more refusals once it knows that these came."""
     machine = (state.faults, state.clock_synced, state.camera, state.undervoltage)
-    return (*machine, outbox.gone, outbox.set_aside)
+    return (*machine, outbox.gone, outbox.set_aside, state.anchors)

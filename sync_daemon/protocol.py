@@ -15,7 +15,7 @@ that answers is no trouble of the link: there the Sender stays, waits, and tries
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Literal
@@ -23,7 +23,7 @@ from typing import Literal
 import msgspec
 
 from checkin import event
-from checkin.event import CheckIn, EventError
+from checkin.event import EventError
 from sync_daemon.topics import MOST_RANGES, MOST_REFUSED, Address, Receipt, Refusal, State
 
 END = 2**62
@@ -34,6 +34,15 @@ MOST_BEYOND = 4096
 
 # Refusals that a ledger keeps until the kiosk knows of them.
 MOST_UNTOLD = 4096
+
+# The first messages are this long, the next twice as long while each is acknowledged within
+# QUICK_S, up to `batch_bytes`: a slow link never has to carry a message it can't, and on a quick
+# one large messages make a drain twice as fast as small ones.
+FIRST_BATCH_BYTES = 32_768
+QUICK_S = 1.0
+
+# What a check-in is taken to have before any was seen; the door writes 600 to 800.
+ROW_BYTES = 700
 
 Pair = tuple[int, int]
 
@@ -52,9 +61,9 @@ class Terms:
     """How patient the Sender is, how much it sends at once, and whose word it takes."""
 
     confirm: Literal["central", "broker"] = "central"
-    window: int = 20
-    batch_rows: int = 50
-    batch_bytes: int = 65_536
+    window: int = 16
+    batch_rows: int = 500
+    batch_bytes: int = 262_144
     answer_s: float = 20.0
     wait_initial_s: float = 1.0
     wait_max_s: float = 300.0
@@ -103,6 +112,17 @@ class Wanted:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the outbox has of a range, in order: `bodies[n]` is the check-in at `seqs[n]`."""
+
+    seqs: Sequence[int]
+    bodies: Sequence[bytes]
+
+    def first(self, count: int) -> "Rows":
+        return self if count >= len(self.seqs) else Rows(self.seqs[:count], self.bodies[:count])
+
+
 @dataclass(slots=True)
 class _Batch:
     number: int
@@ -135,7 +155,9 @@ class Sender:
         self._again: deque[Pair] = deque()
         self._number = 0
         self._window = 1
-        self._batch_bytes = terms.batch_bytes
+        self._most_bytes = terms.batch_bytes
+        self._batch_bytes = min(FIRST_BATCH_BYTES, terms.batch_bytes)
+        self._row_bytes = ROW_BYTES
         self._failures = 0
         self._silences = 0
         self._deadline = 0.0  # of the wait, or of the connecting
@@ -176,7 +198,8 @@ class Sender:
             self.link = Link.ONLINE
             # One less than the broker takes: the state message travels beside the check-ins.
             self._window = max(1, min(self._terms.window, receive_maximum - 1))
-            self._batch_bytes = max(1, min(self._batch_bytes, message_bytes))
+            self._most_bytes = max(1, min(self._most_bytes, message_bytes))
+            self._batch_bytes = min(self._batch_bytes, self._most_bytes)
             self._begin_again()
             self._resume_at = tick
 
@@ -197,20 +220,26 @@ class Sender:
         if self._again and sum(not batch.acknowledged for batch in self._in_flight) < window:
             # Before all else, and past a window that waits for just this gap to be filled.
             first, last = self._again[0]
-            return Wanted(first - 1, last, self._terms.batch_rows)
+            return Wanted(first - 1, last, self._batch_rows)
         if len(self._in_flight) >= window:
             return None
-        return Wanted(self._sent, END, self._terms.batch_rows)
+        return Wanted(self._sent, END, self._batch_rows)
 
-    def offer(self, wanted: Wanted, rows: Sequence[tuple[int, bytes]], tick: float) -> list[Action]:
-        """Take of `rows` (the answer to `wanted`, in order) what fits one message; return it."""
+    @property
+    def _batch_rows(self) -> int:
+        """How many rows to read for the next message: what fits, by the mean of the last."""
+        return min(self._terms.batch_rows, 1 + self._batch_bytes // self._row_bytes)
+
+    def offer(self, wanted: Wanted, rows: Rows, tick: float) -> list[Action]:
+        """Take of `rows` (the answer to `wanted`) what fits one message; return it."""
         replay = wanted.through != END
-        taken = self._fitting(rows)
+        taken = rows.first(self._fitting(rows.bodies))
         if replay:
-            self._replayed(wanted, [seq for seq, _ in taken], whole=len(taken) == len(rows))
-        if not taken:
+            whole = len(taken.seqs) == len(rows.seqs)
+            self._replayed(wanted, taken.seqs, whole=whole)
+        if not taken.seqs:
             return []
-        first, through = taken[0][0], taken[-1][0]
+        first, through = taken.seqs[0], taken.seqs[-1]
         if not replay:
             self._sent = through
         self._highest = max(self._highest, through)
@@ -219,8 +248,8 @@ class Sender:
         self._number += 1
         self._in_flight.append(_Batch(self._number, first, through, tick, replay))
         # Joined, not re-encoded: the bytes that the door wrote are the bytes that travel.
-        body = b"[" + b",".join(body for _, body in taken) + b"]"
-        return [Publish(self._number, first, through, len(taken), body)]
+        body = b"[" + b",".join(taken.bodies) + b"]"
+        return [Publish(self._number, first, through, len(taken.seqs), body)]
 
     def acknowledged(self, number: int, tick: float) -> list[Action]:
         """The broker has message `number`; 0 is one that holds no check-ins."""
@@ -230,6 +259,8 @@ class Sender:
         for batch in self._in_flight:
             if batch.number == number:
                 batch.acknowledged = True
+                if tick - batch.sent_tick <= QUICK_S:
+                    self._batch_bytes = min(2 * self._batch_bytes, self._most_bytes)
                 break
         self._in_flight = deque(b for b in self._in_flight if not (b.replay and b.acknowledged))
         if self._terms.confirm == "central":
@@ -242,7 +273,7 @@ class Sender:
     def turned_down(self, reason: str, tick: float, *, too_large: bool = False) -> list[Action]:
         """The broker refused a message. What it refused stays in the outbox."""
         if too_large:
-            self._batch_bytes = max(1024, self._batch_bytes // 2)
+            self._most_bytes = self._batch_bytes = max(1024, self._batch_bytes // 2)
         self.lost(tick)
         return [Disconnect(reason)]
 
@@ -286,15 +317,21 @@ class Sender:
             if first <= last and not double and len(self._again) < MOST_RANGES:
                 self._again.append((first, last))
 
-    def _fitting(self, rows: Sequence[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
+    def _fitting(self, bodies: Sequence[bytes]) -> int:
+        """How many of `bodies` one message has room for: one at the least."""
+        total = sum(map(len, bodies)) + len(bodies)
+        if bodies:
+            self._row_bytes = max(1, total // len(bodies))
+        if total <= self._batch_bytes:
+            return len(bodies)
         room = self._batch_bytes
-        for count, (_, body) in enumerate(rows):
+        for count, body in enumerate(bodies):
             room -= len(body) + 1
-            if room < 0 and count:
-                return rows[:count]
-        return rows
+            if room < 0:
+                return max(1, count)
+        return len(bodies)
 
-    def _replayed(self, wanted: Wanted, seqs: list[int], *, whole: bool) -> None:
+    def _replayed(self, wanted: Wanted, seqs: Sequence[int], *, whole: bool) -> None:
         """Note what of the range asked for was there, and what is gone for good."""
         first, last = self._again.popleft()
         if len(seqs) == wanted.limit or not whole:
@@ -406,11 +443,29 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One check-in that came, with the bytes it came in."""
+class Run:
+    """Check-ins `first` to `last` of one outbox, without a gap, as one JSON array of events.
 
-    checkin: CheckIn
+    So they come, and so the central keeps them: a message of hundreds is one row.
+    """
+
+    outbox: str
+    first: int
+    last: int
     body: bytes
+
+    def split(self) -> list[bytes]:
+        """The events one by one, the first at `first`."""
+        return [bytes(raw) for raw in _batches.decode(self.body)]
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+
+def run_of(outbox: str, first: int, bodies: Sequence[bytes]) -> Run:
+    """What `split` took apart, or some of it, as a run again."""
+    return Run(outbox, first, first + len(bodies) - 1, b"[" + b",".join(bodies) + b"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +473,7 @@ class Delivery:
     """What one message held. `trouble` is said in the log, once a message."""
 
     address: Address
-    arrivals: tuple[Arrival, ...] = ()
+    runs: tuple[Run, ...] = ()
     refused: tuple[tuple[str, int, str], ...] = ()  # outbox, seq, reason
     trouble: str = ""
 
@@ -450,30 +505,14 @@ class Receiver:
     def receive(self, address: Address, body: bytes) -> Delivery:
         """Read one message from the kiosk at `address`. Never raises, whatever the bytes."""
         try:
-            raws = _batches.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Delivery(address, trouble=f"not a batch of events: {error}")
-        arrivals: list[Arrival] = []
-        refused: list[tuple[str, int, str]] = []
-        trouble = ""
-        for raw in raws:
-            one = bytes(raw)
-            try:
-                checkin = event.decode(one)
-                _belongs(checkin, address)
-                arrivals.append(Arrival(checkin, one))
-            except EventError as error:
-                trouble = str(error)
-                head = _head(one)
-                if head is not None:
-                    refused.append((*head, trouble[:200]))
-        return Delivery(address, tuple(arrivals), tuple(refused), trouble)
+            return Delivery(address, _all_of(body, address))
+        except EventError:
+            return _what_is_right_of(body, address)
 
     def kept(self, delivery: Delivery) -> None:
         """Everything in `delivery` is on the central's disk."""
-        for arrival in delivery.arrivals:
-            checkin = arrival.checkin
-            self._ledger(delivery.address, checkin.outbox).add(checkin.seq, checkin.seq)
+        for run in delivery.runs:
+            self._ledger(delivery.address, run.outbox).add(run.first, run.last)
         for outbox, seq, reason in delivery.refused:
             self._ledger(delivery.address, outbox).refuse(seq, reason)
 
@@ -513,10 +552,60 @@ class Receiver:
         return self.ledgers.setdefault((address, outbox), Ledger())
 
 
-def _belongs(checkin: CheckIn, address: Address) -> None:
+def _all_of(body: bytes, address: Address) -> tuple[Run, ...]:
+    """A message in which everything is right and in order, as nearly every one is."""
+    checkins = event.decode_batch(body)
+    if not checkins:
+        return ()
+    for checkpoint, kiosk in {(one.data.checkpoint, one.data.kiosk) for one in checkins}:
+        _belongs(checkpoint, kiosk, address)
+    first, last = checkins[0].seq, checkins[-1].seq
+    in_order = [one.sequence for one in checkins] == list(
+        map(event.sequence, range(first, last + 1))
+    )
+    if not in_order or len({one.outbox for one in checkins}) > 1:
+        raise EventError("not one run")
+    return (Run(checkins[0].outbox, first, last, body),)
+
+
+def _what_is_right_of(body: bytes, address: Address) -> Delivery:
+    """One by one: what is right is taken, what isn't is refused by name."""
+    try:
+        raws = _batches.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Delivery(address, trouble=f"not a batch of events: {error}")
+    right: list[tuple[str, int, bytes]] = []
+    refused: list[tuple[str, int, str]] = []
+    trouble = ""
+    for raw in raws:
+        one = bytes(raw)
+        try:
+            checkin = event.decode(one)
+            _belongs(checkin.data.checkpoint, checkin.data.kiosk, address)
+            right.append((checkin.outbox, checkin.seq, one))
+        except EventError as error:
+            trouble = str(error)
+            head = _head(one)
+            if head is not None:
+                refused.append((*head, trouble[:200]))
+    return Delivery(address, tuple(_runs(right)), tuple(refused), trouble)
+
+
+def _runs(events: Sequence[tuple[str, int, bytes]]) -> Iterator[Run]:
+    """`events` (outbox, `seq`, body), put together where one follows the other."""
+    begin = 0
+    for at in range(1, len(events) + 1):
+        (outbox, seq, _) = events[at - 1]
+        if at == len(events) or events[at][:2] != (outbox, seq + 1):
+            yield run_of(outbox, events[begin][1], [body for _, _, body in events[begin:at]])
+            begin = at
+
+
+def _belongs(checkpoint: str, kiosk: str, address: Address) -> None:
     """A kiosk speaks for itself: the broker's access list guards the topic, this the content."""
-    if (checkin.data.checkpoint, checkin.data.kiosk) != (address.checkpoint, address.kiosk):
-        raise EventError(f"names {checkin.source}, came from {address.checkpoint}/{address.kiosk}")
+    if (checkpoint, kiosk) != (address.checkpoint, address.kiosk):
+        named = event.source(checkpoint, kiosk)
+        raise EventError(f"names {named}, came from {address.checkpoint}/{address.kiosk}")
 
 
 def _head(body: bytes) -> tuple[str, int] | None:

@@ -6,6 +6,7 @@ vaora/v1/<checkpoint>/<kiosk>/receipt    down
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -20,6 +21,9 @@ JSON_TYPE = "application/json"
 # stranger's receipt can't make the daemon work for long.
 MOST_RANGES = 16
 MOST_REFUSED = 64
+# Boots of which a state tells the clock, the latest: those that check-ins in the outbox are of.
+MOST_ANCHORS = 64
+
 LONGEST_MESSAGE_BYTES = 65_536
 
 
@@ -100,6 +104,18 @@ class OutboxState(msgspec.Struct, frozen=True):
     gone: Annotated[list[Range], Meta(max_length=MOST_RANGES)] = []
 
 
+class Anchor(msgspec.Struct, frozen=True):
+    """At second `tick_s` of the monotonic clock of `boot` it was `at`, give or take `error_s`.
+
+    By it the central corrects the times of check-ins that were made before the clock was set.
+    """
+
+    boot: Annotated[str, Meta(min_length=1, max_length=64)]
+    tick_s: Annotated[float, Meta(ge=0, le=10**10)]
+    at: Annotated[datetime, Meta(tz=True)]
+    error_s: Annotated[float, Meta(ge=0, le=10**6)]
+
+
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a kiosk is. Retained; the last will says `online: false` and no more.
 
@@ -120,6 +136,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     outbox: OutboxState | None = None
     trust_days: float | None = None
     revocations_days: float | None = None
+    anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
 
 
 _encoder = msgspec.json.Encoder()

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -29,13 +30,13 @@ subjectAltName = IP:127.0.0.1
 """
 
 
-def openssl(*arguments):
+def openssl(*arguments: object) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl isn't installed")
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-def authority(folder, name="ca"):
+def authority(folder: Path, name: str = "ca") -> None:
     """Write `name`.pem and `name`.key."""
     (folder / "ca.cnf").write_text(AUTHORITY)
     openssl(
@@ -44,7 +45,7 @@ def authority(folder, name="ca"):
     )  # fmt: skip
 
 
-def certificate(folder, name):
+def certificate(folder: Path, name: str) -> None:
     """Write `name`.pem and `name`.key, signed by the authority `ca` in the same folder."""
     (folder / "leaf.cnf").write_text(LEAF)
     openssl(
@@ -58,7 +59,7 @@ def certificate(folder, name):
     )  # fmt: skip
 
 
-def readable_by_mosquitto(folder):
+def readable_by_mosquitto(folder: Path) -> None:
     """Started as root, mosquitto goes on as a user of its own."""
     for file in folder.iterdir():
         file.chmod(0o644)

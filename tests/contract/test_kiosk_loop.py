@@ -105,7 +105,7 @@ def resting(door):
 
 
 def events(door):
-    return [event.decode(row.body) for row in door.outbox.pending(0, 100)]
+    return [event.decode(body) for body in door.outbox.pending(0, 100).bodies]
 
 
 def test_it_says_starting_and_then_ready(door):

@@ -1,6 +1,7 @@
 """The outbox, on real SQLite."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from checkin import event, outbox
-from checkin.outbox import Outbox, OutboxError, OutboxLostError, Summary, Visit
+from checkin.outbox import Anchor, Outbox, OutboxError, OutboxLostError, Summary, Visit
 from tests.made_up import BOOT, NOON, append, body, entry
+
+FILES = Path(__file__).parent.parent / "files"
 
 
 @pytest.fixture
@@ -22,8 +25,8 @@ def box(tmp_path):
     opened.close()
 
 
-def seqs(rows):
-    return [row.seq for row in rows]
+def seqs(found):
+    return found.seqs
 
 
 def test_check_ins_are_counted_from_one_without_a_gap(box):
@@ -36,8 +39,8 @@ def test_pending_is_oldest_first_limited_and_the_very_bytes(box):
         append(box, n)
     rows = box.pending(after=1, limit=3)
     assert seqs(rows) == [2, 3, 4]
-    assert rows[0].body == body(2, box.id, id="id-1")
-    assert all(row.intact for row in rows)
+    assert rows.bodies[0] == body(2, box.id, id="id-1")
+    assert rows.damaged == []
     assert seqs(box.pending(after=0, limit=9, through=2)) == [1, 2]
 
 
@@ -148,8 +151,57 @@ def test_a_row_that_the_disk_spoilt_is_known(box):
     append(box, 0)
     with sqlite3.connect(box.path) as db:
         db.execute("update checkins set body = replace(body, 'ABC', 'ABD')")
-    (row,) = box.pending(0, 9)
-    assert not row.intact
+    append(box, 1)
+    found = box.pending(0, 9)
+    assert (found.seqs, found.damaged) == ([2], [1])
+
+
+def test_a_file_of_an_earlier_version_keeps_what_is_in_it(tmp_path):
+    path = tmp_path / "outbox.db"
+    shutil.copy(FILES / "outbox-m001.db", path)
+    with pytest.raises(OutboxError, match="older version; vaora-kiosk brings it up to date"):
+        Outbox(path, create=False)
+    box = Outbox(path)
+    assert box.id == "00ac3fddb1a742d8e90ce98d6bd82f3d"
+    found = box.summary()
+    assert (found.appended, found.confirmed, found.set_aside) == (6, 3, 1)
+    assert box.pending(3, 9).seqs == [4, 5, 6]
+    assert box.pending(0, 9).damaged == []
+    assert box.set_aside() == {3: "no such checkpoint"}
+    assert append(box, 7) == 7
+    box.close()
+
+
+def test_a_file_of_a_later_version_is_left_alone(box):
+    with sqlite3.connect(box.path) as db:
+        db.execute(
+            "insert into _sqlite_migrations (migration_set, name, applied_at)"
+            " values ('vaora-outbox', 'm999_later', '')"
+        )
+    for create in (True, False):
+        with pytest.raises(OutboxError, match="newer version; install that one again"):
+            Outbox(box.path, create=create)
+
+
+def test_a_seq_is_never_given_twice_though_all_is_pruned(box):
+    for n in range(3):
+        append(box, n)
+    box.settle(3)
+    assert box.prune(None) == 3
+    assert append(box, 3) == 4
+
+
+def test_what_is_known_of_the_clock_stays_as_long_as_its_check_ins(box):
+    first = Anchor("boot-1", 10.0, NOON, 0.4)
+    box.note_anchor(first)
+    box.note_anchor(Anchor(BOOT, 5.0, NOON + timedelta(days=1), 0.4))
+    later = Anchor(BOOT, 9.0, NOON + timedelta(days=2), 0.4)
+    box.note_anchor(later)
+    assert box.anchors(9) == [first, later]
+    assert box.anchors(1) == [later]
+    append(box, 0)
+    assert box.prune(None) == 0
+    assert box.anchors(9) == [later]
 
 
 def test_a_full_outbox_refuses_and_says_what_to_do(tmp_path):
@@ -178,7 +230,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from types import SimpleNamespace
-from checkin.outbox import Outbox, OutboxError
+from checkin.outbox import Anchor, Outbox, OutboxError
 from tests.made_up import append
 box = Outbox(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
@@ -205,12 +257,12 @@ def test_a_disk_that_fills_up_in_mid_write_loses_nothing_that_was_said(tmp_path)
     assert int(appended) == int(done)
     assert "a check-in could not be written" in said
     box = Outbox(path)
-    assert len(box.pending(0, 10_000)) == int(done)
+    assert len(box.pending(0, 10_000).seqs) == int(done)
     box.close()
 
 
 def test_room_that_pruning_made_inside_the_file_is_room(tmp_path, monkeypatch):
-    box = Outbox(tmp_path / "outbox.db", min_free_bytes=500_000)
+    box = Outbox(tmp_path / "outbox.db", min_free_bytes=1_500_000)
     for n in range(2000):
         append(box, n)
     disk = SimpleNamespace(f_bavail=0, f_frsize=4096)
@@ -291,7 +343,7 @@ def test_visits_of_this_boot_are_remembered_oldest_first(box):
 
 def test_an_event_says_its_place_in_the_outbox(box):
     append(box, 0)
-    decoded = event.decode(box.pending(0, 1)[0].body)
+    decoded = event.decode(box.pending(0, 1).bodies[0])
     assert (decoded.outbox, decoded.seq) == (box.id, 1)
 
 

@@ -1,7 +1,9 @@
 """The central's file, on real SQLite."""
 
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from sync_daemon.topics import Address
 from tests.made_up import NOON, body, check_in
 
 HERE = Address("cp", "k1")
+FILES = Path(__file__).parent.parent / "files"
 
 
 @pytest.fixture
@@ -36,14 +39,15 @@ def test_what_is_kept_is_listed_newest_first(store):
     listed = list(store.checkins(10))
     assert [kept.seq for kept in listed] == [2, 1]
     assert listed[0].body == body(2)
-    assert (listed[0].kiosk, listed[0].direction, listed[0].kind) == ("k1", "in", "visitor")
+    data = listed[0].checkin.data
+    assert (data.kiosk, data.direction, data.credential.kind) == ("k1", "in", "visitor")
     assert list(store.checkins(10, kiosk="other")) == []
     assert [kept.seq for kept in store.all_checkins()] == [1, 2]
 
 
 def test_a_check_in_that_comes_again_is_kept_once_and_still_counts_as_kept(store):
     for _ in range(3):
-        assert [a.checkin.seq for a in keep(store, body(1)).arrivals] == [1]
+        assert [(run.first, run.last) for run in keep(store, body(1)).runs] == [(1, 1)]
     assert store.count() == 1
 
 
@@ -51,14 +55,36 @@ def test_another_check_in_in_the_same_place_is_refused_and_said(store):
     keep(store, body(1))
     clone = body(1, id="somebody-elses")
     kept = keep(store, clone)
-    assert kept.arrivals == ()
+    assert kept.runs == ()
     assert kept.refused == (("ob", 1, "another check-in is at 1 of this outbox already"),)
     assert store.count() == 1
 
 
-def test_the_same_id_in_another_place_is_refused(store):
-    keep(store, body(1, id="same"))
-    assert keep(store, body(2, id="same")).refused[0][1] == 2
+def test_a_message_of_which_some_is_here_adds_the_rest(store):
+    keep(store, body(2), body(3))
+    keep(store, body(6))
+    kept = keep(store, *(body(seq) for seq in range(1, 8)))
+    assert [(run.first, run.last) for run in kept.runs] == [(seq, seq) for seq in range(1, 8)]
+    assert [kept.seq for kept in store.all_checkins()] == [1, 2, 3, 4, 5, 6, 7]
+    assert [kept.body for kept in store.all_checkins()] == [body(seq) for seq in range(1, 8)]
+
+
+def test_a_clone_in_the_middle_of_a_message_is_refused_and_the_rest_is_kept(store):
+    keep(store, body(1), body(2), body(3))
+    kept = keep(store, body(2), body(3, id="another"), body(4))
+    assert [run.first for run in kept.runs] == [2, 4]
+    assert [seq for _, seq, _ in kept.refused] == [3]
+    assert [kept.body for kept in store.all_checkins()] == [body(seq) for seq in range(1, 5)]
+
+
+def test_sql_sees_a_row_for_each_check_in(store, tmp_path):
+    keep(store, body(1), body(2))
+    with closing(sqlite3.connect(tmp_path / "central.db")) as db:
+        found = db.execute("select checkpoint, kiosk, seq, id, direction, synced from checkins")
+        assert found.fetchall() == [
+            ("cp", "k1", 1, "ob-1", "in", 1),
+            ("cp", "k1", 2, "ob-2", "in", 1),
+        ]
 
 
 def test_a_restart_knows_what_is_here(tmp_path):
@@ -120,15 +146,34 @@ def test_a_refusal_is_kept_with_its_reason_among_the_check_ins(store):
         check_in(2, person=None, refused="other-checkpoint"), type=event.REFUSAL
     )
     keep(store, body(1), event.encode(refusal))
-    assert [kept.turned_away for kept in store.all_checkins()] == ["", "other-checkpoint"]
+    assert [kept.checkin.data.refused for kept in store.all_checkins()] == ["", "other-checkpoint"]
 
 
-def test_a_file_of_an_earlier_version_is_taken_over(tmp_path):
+@pytest.mark.parametrize("version", ["m001_begin", "m002_refusals"])
+def test_an_empty_file_of_an_earlier_version_is_taken_over(tmp_path, version):
     file = tmp_path / "old.db"
+    names = [one.name for one in migrations.pending(Database(memory=True))]
     with closing(sqlite3.connect(file)) as db:
-        migrations.apply(Database(db), stop_before="m002_refusals")
+        following = names[names.index(version) + 1]
+        migrations.apply(Database(db), stop_before=following)
         db.commit()
     store = Store(file)
     keep(store, body(1))
-    assert [kept.turned_away for kept in store.all_checkins()] == [""]
+    assert store.count() == 1
+    store.close()
+
+
+def test_a_file_of_an_earlier_version_keeps_what_is_in_it(tmp_path):
+    file = tmp_path / "central.db"
+    shutil.copy(FILES / "central-m002.db", file)
+    store = Store(file)
+    kept = list(store.all_checkins())
+    assert [one.seq for one in kept] == [2, 4, 5, 6]
+    assert {one.received_at for one in kept} == {NOON.isoformat()}
+    outbox = kept[0].checkin.outbox
+    ledger = store.ledgers()[HERE, outbox]
+    assert (ledger.through, list(ledger.refused)) == (6, [3])
+    again = keep(store, kept[0].body, body(7, outbox))
+    assert [run.first for run in again.runs] == [2, 7]
+    assert store.count() == 5
     store.close()

@@ -209,11 +209,11 @@ def test_old_confirmed_check_ins_are_pruned_when_the_clock_is_known(daemon):
     daemon.clock.synced = False
     daemon.turn(seconds=601)
     daemon.turn()
-    assert len(daemon.outbox.pending(0, 9)) == 3
+    assert len(daemon.outbox.pending(0, 9).seqs) == 3
     daemon.clock.synced = True
     daemon.turn(seconds=601)
     daemon.turn()
-    assert [row.seq for row in daemon.outbox.pending(0, 9)] == [3]
+    assert daemon.outbox.pending(0, 9).seqs == [3]
 
 
 def test_room_is_made_of_what_is_confirmed_when_it_gets_tight(daemon, monkeypatch):
@@ -226,7 +226,7 @@ def test_room_is_made_of_what_is_confirmed_when_it_gets_tight(daemon, monkeypatc
     assert daemon.states()[-1].faults == ["kiosk-silent", "outbox-near"]
     daemon.turn(seconds=601)
     daemon.turn()
-    assert daemon.outbox.pending(0, 9) == []
+    assert daemon.outbox.pending(0, 9).seqs == []
 
 
 def test_a_disk_that_cannot_be_read_is_said_once_and_waited_for(daemon, monkeypatch, caplog):

@@ -13,6 +13,8 @@ from sync_daemon.protocol import (
     Link,
     Publish,
     Receiver,
+    Rows,
+    Run,
     Sender,
     Settle,
     Terms,
@@ -36,7 +38,12 @@ def online(confirmed=0, tick=0.0, receive_maximum=100, **terms):
 
 
 def rows(*seqs):
-    return [(seq, b"%d" % seq) for seq in seqs]
+    return Rows(seqs, [b"%d" % seq for seq in seqs])
+
+
+def pairs(found):
+    """Rows from (seq, body)."""
+    return Rows([seq for seq, _ in found], [body for _, body in found])
 
 
 def send(link, seqs, tick=0.0):
@@ -131,7 +138,7 @@ def test_nothing_is_wanted_without_a_link():
 
 def test_rows_are_joined_as_they_are():
     link = online()
-    actions = link.offer(link.wanted(0), [(1, b'{"a":1}'), (2, b'{"b":2}')], 0)
+    actions = link.offer(link.wanted(0), pairs([(1, b'{"a":1}'), (2, b'{"b":2}')]), 0)
     assert actions == [Publish(1, 1, 2, 2, b'[{"a":1},{"b":2}]')]
 
 
@@ -150,9 +157,9 @@ def test_the_brokers_receive_maximum_counts_too_less_one_for_the_state():
 def test_a_message_is_bounded_in_bytes_but_takes_one_row_at_least():
     link = online(batch_bytes=1024)
     big = [(seq, b"x" * 400) for seq in range(1, 10)]
-    first = link.offer(link.wanted(0), big, 0)[0]
+    first = link.offer(link.wanted(0), pairs(big), 0)[0]
     assert (first.first, first.through) == (1, 2)
-    huge = link.offer(link.wanted(0), [(3, b"x" * 5000)], 0)[0]
+    huge = link.offer(link.wanted(0), pairs([(3, b"x" * 5000)]), 0)[0]
     assert (huge.first, huge.through) == (3, 3)
 
 
@@ -160,12 +167,12 @@ def test_a_message_fits_the_brokers_largest_packet():
     link = sender()
     link.actions(0)
     link.connected(20, 0, message_bytes=900)
-    (publish,) = link.offer(link.wanted(0), [(seq, b"x" * 400) for seq in range(1, 10)], 0)
+    (publish,) = link.offer(link.wanted(0), pairs([(seq, b"x" * 400) for seq in range(1, 10)]), 0)
     assert publish.count == 2
 
 
 def test_it_begins_behind_the_watermark():
-    assert online(confirmed=41).wanted(0) == Wanted(41, END, 50)
+    assert online(confirmed=41, batch_rows=9).wanted(0) == Wanted(41, END, 9)
 
 
 def test_a_lost_link_begins_again_behind_the_watermark():
@@ -269,7 +276,8 @@ def test_a_slow_link_is_no_dead_one():
 def test_a_message_too_long_for_the_link_is_halved_until_it_passes():
     link, tick, sizes = online(answer_s=20, batch_bytes=8192), 0.0, []
     for _ in range(4):
-        (publish,) = link.offer(link.wanted(tick), [(s, b"x" * 1000) for s in range(1, 50)], tick)
+        long = pairs([(s, b"x" * 1000) for s in range(1, 50)])
+        (publish,) = link.offer(link.wanted(tick), long, tick)
         sizes.append(publish.count)
         assert isinstance(link.actions(tick + 20)[0], Disconnect)
         tick += 400
@@ -352,11 +360,11 @@ def test_a_message_that_is_turned_down_stays_and_the_link_is_dropped():
 def test_a_message_too_large_for_the_broker_is_sent_smaller():
     link = online(batch_bytes=8192)
     big = [(seq, b"x" * 1000) for seq in range(1, 50)]
-    before = link.offer(link.wanted(0), big, 0)[0]
+    before = link.offer(link.wanted(0), pairs(big), 0)[0]
     link.turned_down("Packet too large", 1, too_large=True)
     link.actions(100)
     link.connected(20, 100)
-    after = link.offer(link.wanted(100), big, 100)[0]
+    after = link.offer(link.wanted(100), pairs(big), 100)[0]
     assert after.count == before.count // 2
 
 
@@ -390,12 +398,12 @@ def test_a_range_that_is_asked_for_goes_before_what_is_new():
 
 
 def test_the_same_gap_named_by_every_receipt_is_sent_once():
-    link = online(confirmed=10)
+    link = online(confirmed=10, batch_rows=9)
     for _ in range(5):
         link.receipt(Receipt("ob", 2, again=[(3, 5)]), 0)
     (publish,) = link.offer(link.wanted(0), rows(3, 4, 5), 0)
     link.receipt(Receipt("ob", 2, again=[(3, 5)]), 1)
-    assert link.wanted(1) == Wanted(10, END, 50)
+    assert link.wanted(1) == Wanted(10, END, 9)
     link.acknowledged(publish.number, 0)
     link.receipt(Receipt("ob", 2, again=[(3, 5)]), 2)
     assert link.wanted(2).after == 2
@@ -433,15 +441,15 @@ def test_what_is_asked_for_and_not_there_any_more_is_said():
 def test_a_range_of_which_nothing_is_left():
     link = online(confirmed=10)
     link.receipt(Receipt("ob", 0, again=[(1, 8)]), 0)
-    assert link.offer(link.wanted(0), [], 0) == []
+    assert link.offer(link.wanted(0), pairs([]), 0) == []
     assert link.gone == [(1, 8)]
     assert link.wanted(0).after == 10
 
 
 def test_a_range_that_was_never_sent_is_not_sent_out_of_turn():
-    link = online(confirmed=10)
+    link = online(confirmed=10, batch_rows=9)
     link.receipt(Receipt("ob", 10, again=[(11, 20), (5, 2000)]), 0)
-    assert link.wanted(0) == Wanted(4, 10, 50)
+    assert link.wanted(0) == Wanted(4, 10, 9)
 
 
 @given(st.data())
@@ -561,8 +569,8 @@ def batch(*bodies):
 def test_what_is_kept_is_confirmed_and_not_before():
     receiver = Receiver()
     delivery = receiver.receive(HERE, batch(body(1), body(2)))
-    assert [a.checkin.seq for a in delivery.arrivals] == [1, 2]
-    assert [a.body for a in delivery.arrivals] == [body(1), body(2)]
+    assert delivery.runs == (Run("ob", 1, 2, batch(body(1), body(2))),)
+    assert delivery.runs[0].split() == [body(1), body(2)]
     assert receiver.receipts() == []
     receiver.kept(delivery)
     assert receiver.receipts() == [(HERE, Receipt("ob", 2))]
@@ -601,7 +609,7 @@ def test_one_bad_row_is_refused_and_the_rest_is_kept():
 def test_a_kiosk_cannot_speak_for_another():
     receiver = Receiver()
     delivery = receiver.receive(Address("cp", "rogue"), batch(body(1)))
-    assert delivery.arrivals == ()
+    assert delivery.runs == ()
     assert "names /vaora/cp/k1" in delivery.trouble
     receiver.kept(delivery)
     assert (HERE, "ob") not in receiver.ledgers
@@ -618,7 +626,7 @@ def test_a_message_that_is_no_batch_is_said_and_confirms_nothing(message):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_delivery(message):
-    assert Receiver().receive(HERE, message).arrivals == ()
+    assert Receiver().receive(HERE, message).runs == ()
 
 
 def state(**outbox):
@@ -661,4 +669,4 @@ def test_an_offline_state_says_nothing_of_the_outbox():
 
 def test_a_message_that_is_no_utf_8_is_trouble_and_no_end():
     delivery = Receiver().receive(Address("cp", "k1"), b'[{"id": "\xff"}]')
-    assert delivery.arrivals == ()
+    assert delivery.runs == ()

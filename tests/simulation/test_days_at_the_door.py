@@ -63,9 +63,10 @@ def test_alternating_visitors_go_in_and_out(world):
     door.calm(60)
     by_visitor = {}
     for kept in door.store.all_checkins():
-        sealed = event.decode(kept.body).data.sealed
+        data = kept.checkin.data
+        sealed = data.sealed
         code = event.open_person(KEY.open(event.sealed_bytes(sealed)))["code"]
-        by_visitor.setdefault(code, []).append((kept.direction, kept.direction_by))
+        by_visitor.setdefault(code, []).append((data.direction, data.direction_by))
     for ways in by_visitor.values():
         assert ways[0] == ("in", "first-seen")
         for (before, _), (after, by) in pairwise(ways):

@@ -127,7 +127,7 @@ def test_passes_from_the_desk_to_the_central(tmp_path, broker, desk):
     panels = [line.text for line in list(door.said.queue) if line.text.startswith("panel ")]
     assert any("accepted-in+status-" in line for line in panels)
     outbox = Outbox(door.settings.outbox_file, create=False)
-    bodies = b"".join(row.body for row in outbox.pending(0, 100))
+    bodies = b"".join(outbox.pending(0, 100).bodies)
     outbox.close()
     for private in ("Phan", "Đỗ", "Trần", "Kẻ Lạ", good, gone_id):
         assert private.encode() not in bodies
