@@ -8,11 +8,13 @@ from bench.decoding import empty_frame, hard
 from bench.disk import append
 from bench.door import door_to_light
 from bench.drain import drain, drain_memory
+from bench.growth import growth
 from bench.instructions import empty_instructions
 
 FIGURES: tuple[Callable[[], None], ...] = (
     door_to_light,
     append,
+    growth,
     empty_frame,
     empty_instructions,
     hard,

@@ -13,7 +13,7 @@ BODY = b"x" * 640  # a sealed card's event has 600 to 700 bytes
 
 
 def append() -> None:
-    """`append_ms`: one `Outbox.append`; reference: `write` and `fdatasync` of the same bytes.
+    """`append_ratio`: one `Outbox.append`; reference: `write` and `fdatasync` of the same bytes.
 
     One of each in turn, so that a disk in a bad mood is so for both.
     """
@@ -32,4 +32,4 @@ def append() -> None:
             theirs.append(seconds(flushed) * 1000)
         os.close(raw)
         outbox.close()
-    report("append_ms", median(ours), "ms", median(theirs))
+    report("append_ratio", median(ours), "ms", median(theirs))
