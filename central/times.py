@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from checkin.clock import SYNCED_ERROR_S
-from checkin.event import CheckIn
+from checkin.event import SYNCED_ERROR_S, CheckIn
 from sync_daemon.topics import Anchor
 
 # A Pi's crystal, uncorrected: a few tens of millionths in the datasheets, some more in the sun.
@@ -20,6 +19,8 @@ DRIFT = 100e-6
 
 Sure = Literal["synced", "corrected", "bounded"]
 
+BEGIN_OF_TIME = datetime.min.replace(tzinfo=UTC)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,20 +60,17 @@ def between(
     earliest, latest = EPOCH, received_at
     if before is not None:
         # The tick counts from a boot that began after that neighbour.
-        earliest = before[1].earliest + timedelta(seconds=checkin.data.clock.tick_s)
+        earliest = _moved(before[1].earliest, checkin.data.clock.tick_s)
     if after is not None:
-        latest = min(latest, after[1].latest - timedelta(seconds=after[0].data.clock.tick_s))
+        latest = min(latest, _moved(after[1].latest, -after[0].data.clock.tick_s))
     latest = max(earliest, latest)
     return Known(min(max(checkin.time, earliest), latest), "bounded", earliest, latest)
 
 
 def _led_back(checkin: CheckIn, anchor: Anchor) -> Known:
     apart_s = checkin.data.clock.tick_s - anchor.tick_s
-    try:
-        at = anchor.at + timedelta(seconds=apart_s)
-        return _around(at, "corrected", anchor.error_s + DRIFT * abs(apart_s))
-    except OverflowError:  # a stranger's ticks lead out of the calendar
-        return Known(checkin.time, "bounded", EPOCH, datetime.max.replace(tzinfo=UTC))
+    at = _moved(anchor.at, apart_s)
+    return _around(at, "corrected", anchor.error_s + DRIFT * abs(apart_s))
 
 
 def _anchor(checkin: CheckIn, found: Known) -> Anchor:
@@ -86,5 +84,12 @@ def _same_boot(one: CheckIn, other: CheckIn) -> bool:
 
 
 def _around(at: datetime, sure: Sure, error_s: float) -> Known:
-    error = timedelta(seconds=error_s)
-    return Known(at, sure, at - error, at + error)
+    return Known(at, sure, _moved(at, -error_s), _moved(at, error_s))
+
+
+def _moved(at: datetime, seconds: float) -> datetime:
+    """`at`, later by `seconds`; a stranger's numbers may lead out of the calendar, to its end."""
+    try:
+        return at + timedelta(seconds=seconds)
+    except OverflowError:
+        return END_OF_TIME if seconds > 0 else BEGIN_OF_TIME

@@ -9,13 +9,13 @@ from typing import Protocol
 # Made by the kernel at each boot (random(4)); a container or a Mac may not have it.
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-# systemd-timesyncd touches this once it has set the clock (systemd-timesyncd.service(8)).
+# systemd-timesyncd touches this each time it has set the clock (systemd-timesyncd.service(8)).
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 
-# How wrong a clock may be that counts as set. Up to this much systemd-timesyncd doesn't step but
-# slews (NTP_MAX_ADJUST in its source), while it says already that it is synchronized.
-SYNCED_ERROR_S = 0.4
+# Between two settings a clock that runs stays within this of the monotonic one, which the network
+# slews along with it. More is a step: somebody has set it by hand, or a program has.
+STEP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,40 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks.
+
+    A clock that is stepped after the network set it counts as not set, until the network sets it
+    again. A step from before this process began can't be seen.
+    """
 
     def __init__(self, boot_id: Path = BOOT_ID, synchronized: Path = SYNCHRONIZED) -> None:
         self._boot = _boot(boot_id)
         self._synchronized = synchronized
+        self._set = Setting(0, 0.0)
 
     def moment(self) -> Moment:
-        return Moment(
-            at=datetime.now(UTC),
-            tick=time.monotonic(),
-            boot=self._boot,
-            synced=self._synchronized.exists(),
-        )
+        at, tick = datetime.now(UTC), time.monotonic()
+        try:
+            touched_ns = self._synchronized.stat().st_mtime_ns
+        except OSError:
+            return Moment(at, tick, self._boot, synced=False)
+        self._set, synced = still_set(self._set, touched_ns, at.timestamp() - tick)
+        return Moment(at, tick, self._boot, synced)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """When the network set the clock, and how far it was ahead of the monotonic one then."""
+
+    touched_ns: int
+    ahead_s: float
+
+
+def still_set(last: Setting, touched_ns: int, ahead_s: float) -> tuple[Setting, bool]:
+    """The last setting of the clock, and whether the clock still goes by it."""
+    if touched_ns != last.touched_ns:
+        return Setting(touched_ns, ahead_s), True
+    return last, abs(ahead_s - last.ahead_s) < STEP_S
 
 
 def _boot(path: Path) -> str:

@@ -31,6 +31,10 @@ LONGEST_EVENT_BYTES = 16_384
 # `sequence` has to sort as text (the extension's own rule): 2**63 has 19 digits.
 SEQUENCE_DIGITS = 19
 
+# How wrong a time may be that says `synced`. Up to this much systemd-timesyncd doesn't step but
+# slews (NTP_MAX_ADJUST in its source), while it says already that the clock is set.
+SYNCED_ERROR_S = 0.4
+
 LONGEST_ID = 64  # ours have 36 and 32; longer ones are none of ours
 
 # A reason is a word or three, never a text.
@@ -74,7 +78,7 @@ class Believed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     """How sure `time` is: the boot and monotonic second it was read at, and whether it was set."""
 
     boot: Name
-    tick_s: float
+    tick_s: Annotated[float, Meta(ge=0, le=10**10)]
     synced: bool
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from checkin import VERSION, health
-from checkin.clock import SYNCED_ERROR_S, Clock, Moment
+from checkin.clock import Clock, Moment
+from checkin.event import SYNCED_ERROR_S
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Anchor, Outbox, OutboxError
 from sync_daemon import topics

@@ -1,11 +1,12 @@
 """Whole days at the door, compressed: both processes and a central, on a virtual clock."""
 
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from checkin import event
-from tests.simulation.world import KEY, World
+from tests.simulation.world import EPOCH, KEY, World
 
 STEPS = 150
 
@@ -33,6 +34,7 @@ def test_every_promise_holds_whatever_the_weather(world, seed):
     assert door.sync_box.pending_count() == 0
     assert door.store.count() == door.sync_box.appended() > 0
     door.only_the_central_can_read_who_came()
+    door.every_time_is_as_sure_as_it_says()
 
 
 @pytest.mark.parametrize("seed", range(1000, 1010))
@@ -133,3 +135,45 @@ def test_a_row_that_the_disk_spoilt_holds_up_none_and_is_said(world):
     assert 3 not in kept
     assert {1, 2, 4, 5, 6} <= kept
     assert door.sync_box.pending_count() == 0
+
+
+def test_a_kiosk_that_boots_in_1970_is_right_about_every_time_once_its_clock_is_set(world):
+    door = world(8)
+    door.chance = lambda p: False
+    door.weather = lambda: None
+    door.clock.at, door.clock.synced = EPOCH, False
+    door.network = False
+    for _ in range(200):
+        door.step()
+    assert door.sync_box.appended() > 3
+    door.clock.at, door.clock.synced = door.central_clock.at, True  # set in mid-scan, as it happens
+    for _ in range(100):
+        door.step()
+    door.network = True
+    door.calm(300)
+    how = door.every_time_is_as_sure_as_it_says()
+    assert how["bounded"] == 0
+    assert how["corrected"] > 3
+    assert how["synced"] > 1
+
+
+def test_a_boot_that_never_knew_the_time_is_bounded_on_both_sides(world):
+    door = world(9)
+    door.chance = lambda p: False
+    door.weather = lambda: None
+    for hours in (5, 0, 7):
+        for _ in range(150):
+            door.step()
+        door.pass_(3600 * hours)
+        knows = not door.clock.synced
+        door.cut_power()
+        door.clock.synced = knows
+        if knows:
+            door.clock.at = door.central_clock.at
+    door.calm(300)
+    how = door.every_time_is_as_sure_as_it_says()
+    assert how["bounded"] > 1
+    assert how["corrected"] == 0
+    bounded = [kept.known for kept in door.store.all_checkins() if kept.known.sure == "bounded"]
+    for one in bounded:
+        assert timedelta(0) < one.latest - one.earliest < timedelta(hours=6)

@@ -11,6 +11,7 @@ The promises are asserted after every step.
 import random
 from collections import Counter
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from tests.made_up import FakeClock
 HERE = Address("cp", "k1")
 STEP_S = 0.5
 HOLD_OFF_S = 5.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Not taken here. "ẫ" is no letter of base64: a sealed field can't spell the name by chance.
 REFUSED = "MECARD:N:Mẫu;TEL:0900000001;;".encode()
 BLANK = np.zeros((1, 1), dtype=np.uint8)
@@ -166,6 +168,7 @@ class BadDisk:
         if self._world.disk_full:
             raise OutboxError("full")
         seq = self._outbox.append(entry, encode)
+        self._world.true_times[self._outbox.id, seq] = self._world.central_clock.at
         self._world.refusals += not entry.tag
         self._world.every_time_says_how_sure_it_is(encode(self._outbox.id, seq))
         if self._world.chance(0.02):
@@ -217,6 +220,8 @@ class World:
         self.folder, self.confirm, self.direction = folder, confirm, direction
         self.keeps_contract = contract
         self.clock = FakeClock()
+        self.central_clock = FakeClock()  # a server's: set, and without jumps
+        self.true_times = {}
         self.storm, self.network, self.disk_full = True, True, False
         self.held, self.visits, self.until = [], [], 0.0
         self.refusals = 0
@@ -279,7 +284,9 @@ class World:
         self.store = Store(self.folder / "central.db")
         self.central_client = Client(self.net, self, (ALL_CHECKINS, ALL_STATES))
         self.central = CentralLoop(
-            store=BadStore(self.store, self), broker=self.central_client, clock=self.clock
+            store=BadStore(self.store, self),
+            broker=self.central_client,
+            clock=self.central_clock,
         )
 
     def kill_kiosk(self):
@@ -300,8 +307,11 @@ class World:
     def cut_power(self):
         """Both processes go, and with the memory the key of the hold-off."""
         (self.folder / "sightings.bin").unlink(missing_ok=True)
+        self.pass_(60)
         self.clock.boot = f"boot-{self.random.random()}"
         self.clock.tick = self.random.uniform(10, 30)
+        self.clock.at = self.random.choice((EPOCH, self.clock.at - timedelta(hours=1)))
+        self.clock.synced = False
         self.held, self.until = [], 0.0  # a Pi boots longer than anybody holds a card
         self.kill_kiosk()
         self.kill_sync()
@@ -310,10 +320,14 @@ class World:
         for opened in (self.kiosk_box, self.sync_box, self.store):
             opened.close()
 
+    def pass_(self, seconds):
+        self.clock.pass_(seconds)
+        self.central_clock.pass_(seconds)
+
     # ── what happens
 
     def step(self):
-        self.clock.pass_(STEP_S)
+        self.pass_(STEP_S)
         self.weather()
         self.visitors()
         try:
@@ -336,10 +350,11 @@ class World:
             self.kill_central()
         if self.chance(0.003):
             self.cut_power()
-        if self.chance(0.01):
-            self.clock.pass_(0)
+        if self.chance(0.01):  # somebody sets the clock by hand, forth or back
             self.clock.at = self.clock.at.replace(year=self.random.choice((1970, 2026, 2031)))
-        self.clock.synced = not self.chance(0.3)
+            self.clock.synced = False
+        if self.chance(0.03):  # the network sets it
+            self.clock.at, self.clock.synced = self.central_clock.at, True
         self.network = not self.storm or (self.network != self.chance(0.02))
         self.disk_full = self.storm and (self.disk_full != self.chance(0.03))
 
@@ -416,6 +431,17 @@ class World:
             sealed = data.sealed
             opened = event.open_person(KEY.open(event.sealed_bytes(sealed)))
             assert opened["code"][0] in "VW"
+
+    def every_time_is_as_sure_as_it_says(self):
+        """The true time lies within the bounds, and close by where the clock was ever set."""
+        how = Counter()
+        for kept in self.store.all_checkins():
+            true, found = self.true_times[kept.checkin.outbox, kept.seq], kept.known
+            assert found.earliest <= true <= found.latest
+            if found.sure != "bounded":
+                assert abs(found.at - true) < timedelta(seconds=1)
+            how[found.sure] += 1
+        return how
 
     def calm(self, seconds):
         """No more visitors, no more storm: everything has to arrive."""
