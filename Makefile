@@ -1,9 +1,11 @@
 # `make` alone lists the words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench names lint pictures docs clean
+.PHONY: help demo test power fuzz bench names lint pictures docs clean
 
 PY := .venv/bin/python
 CAMERA ?=
+SECONDS ?= 600
+CUTS ?= 500
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +18,12 @@ demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder 
 
 test: lint ## check style and types, then run every test
 	@$(PY) -m pytest
+
+power: .venv/ready ## cut the power CUTS times, 500 in five minutes, on a disk that forgets what wasn't flushed
+	@POWER_CUTS=$(CUTS) $(PY) -m pytest tests/power
+
+fuzz: .venv/ready ## give every parser any bytes, SECONDS (600) each; findings go to build/fuzz
+	@$(PY) -m tests.fuzz.coverage_guided all $(SECONDS)
 
 bench: .venv/ready ## print measured figures beside their references, a JSON line each
 	@$(PY) -m bench

@@ -24,6 +24,7 @@ missing() {
     command -v mosquitto_pub > /dev/null 2>&1 || echo mosquitto-clients
     command -v openssl > /dev/null 2>&1 || echo openssl
     "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("zbar"))' 2> /dev/null || echo libzbar0
+    [ ! -e /dev/fuse ] || command -v fusermount3 > /dev/null 2>&1 || echo fuse3
     "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
 }
 
@@ -58,7 +59,7 @@ if [ -n "$packages" ]; then
     if ! install $packages; then
         say "could not install $packages (no apt, or no root)."
         say "going on with what pip alone gives: without libzbar0 codes are read by zxing-cpp alone,"
-        say "without mosquitto the demo's broker is amqtt, and tests that need either are skipped."
+        say "without mosquitto the demo's broker is amqtt; tests that need what is missing are skipped."
     fi
 fi
 

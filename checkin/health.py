@@ -32,12 +32,18 @@ class KioskHealth(msgspec.Struct, frozen=True):
 
 
 class SyncHealth(msgspec.Struct, frozen=True):
-    """How the daemon is, for `vaora-sync status`. `last_settled_tick` is None before the first."""
+    """How the daemon is, for `vaora-sync status`. `last_settled_tick` is None before the first.
+
+    `why_lost` is why there is no broker; `certificate_days` is None where that can't be told.
+    """
 
     boot: str
     tick: float
     broker: str
     last_settled_tick: float | None = None
+    why_lost: str = ""
+    certificate_days: float | None = None
+    certificate_trouble: str = ""
 
 
 Health = TypeVar("Health", KioskHealth, SyncHealth)

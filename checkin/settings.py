@@ -365,8 +365,14 @@ class Broker(Section, frozen=True):
         float, Meta(ge=0.5, le=600, description="patience with the broker and with receipts")
     ] = 20.0
     wait_initial_s: Annotated[
-        float, Meta(gt=0, le=600, description="longest first wait before connecting again")
-    ] = 1.0
+        float,
+        Meta(
+            gt=0,
+            le=600,
+            description="longest first wait before connecting again; each kiosk draws its own, so "
+            "that a province of them doesn't come back in one second",
+        ),
+    ] = 10.0
     wait_max_s: Annotated[
         float, Meta(gt=0, le=86_400, description="longest wait before connecting again")
     ] = 300.0

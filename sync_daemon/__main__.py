@@ -3,6 +3,7 @@
 import logging
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +16,9 @@ from checkin.health import KioskHealth, SyncHealth
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
+from sync_daemon import certificate
 from sync_daemon.broker import Broker, Message, Options, Tls
+from sync_daemon.certificate import Certificate
 from sync_daemon.loop import SyncLoop
 from sync_daemon.machine import machine
 from sync_daemon.protocol import Sender, Terms
@@ -143,6 +146,8 @@ def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
 def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
     address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
+    options = _options(loaded, address)
+    tls = options.tls
     terms = Terms(
         confirm=broker.confirm,
         window=broker.window,
@@ -156,15 +161,21 @@ def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
         address=address,
         outbox=outbox,
         sender=Sender(outbox.id, outbox.summary().confirmed, terms, random.random),
-        broker=Broker(_options(loaded, address)),
+        broker=Broker(options),
         clock=SystemClock(),
         kiosk_health=loaded.kiosk_health_file,
         sync_health=loaded.sync_health_file,
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
+        certificate=partial(_certificate, tls),
+        certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
     )
+
+
+def _certificate(tls: Tls | None) -> Certificate:
+    return certificate.look(tls) if tls is not None and tls.cert_file else Certificate(None)
 
 
 def _options(loaded: Settings, address: Address) -> Options:

@@ -8,6 +8,7 @@ back from `wait` as values; no callback of paho's runs any code of ours but the 
 import select
 import socket
 import ssl
+import threading
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -23,17 +24,18 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from sync_daemon import reasons
+
 # MQTT 5.0, 3.2.2.3.3: what holds when the broker names no receive-maximum.
 RECEIVE_MAXIMUM = 65_535
 
 # MQTT 5.0, 2.1.4: the largest there can be, where the broker names none.
 LARGEST_PACKET_BYTES = 268_435_455
 
-# MQTT 5.0, 2.4.
-UNSUPPORTED_PROTOCOL = 0x84
-PACKET_TOO_LARGE = 0x95
-
+# For name look-up, TCP and TLS together. A resolver without a network may take minutes.
 CONNECT_TIMEOUT_S = 10.0
+
+HANGS = "the look-up of its name still hangs; is the network's name server there?"
 
 # Tries in MQTT 5 without an answer, in a row, before an unknown broker is asked in MQTT 3.1.1.
 UNANSWERED = 2
@@ -91,9 +93,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection is gone, or was refused."""
+    """The connection is gone, or was refused.
+
+    `patient`: trying again soon is of no use. `too_large`: a message was longer than it takes.
+    """
 
     reason: str
+    patient: bool = False
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class TurnedDown:
     mid: int
     reason: str
     too_large: bool
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,45 @@ class _Pending:
     heard: list[Heard] = field(default_factory=list)
 
 
+class _Dial:
+    """One attempt to open a connection, in a thread of its own.
+
+    The C library's name look-up has no time limit that a caller could set, so the caller stops
+    waiting instead. What comes of it afterwards is closed at once.
+    """
+
+    def __init__(self, client: Client, options: Options, arguments: dict[str, Any]) -> None:
+        self._client = client
+        self._options = options
+        self._arguments = arguments
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._trouble: Exception | None = None
+        self.thread = threading.Thread(target=self._run, name="vaora-connect", daemon=True)
+        self.thread.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until the connection is open. Raises whatever went wrong."""
+        self.thread.join(timeout_s)
+        with self._lock:
+            self._given_up = self.thread.is_alive()
+        if self._given_up:
+            raise TimeoutError
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _run(self) -> None:
+        options = self._options
+        try:
+            self._client.connect(options.host, options.port, options.keepalive_s, **self._arguments)
+        except (OSError, ValueError) as error:
+            self._trouble = error
+        with self._lock:
+            sock = self._client.socket() if self._given_up else None
+        if sock is not None:
+            sock.close()
+
+
 class Broker:
     """A link to one broker, opened again and again."""
 
@@ -140,29 +187,26 @@ class Broker:
         self._knows_v5 = False
         self._unanswered = 0
         self._client: Client | None = None
+        self._dial: _Dial | None = None
         self._pending = _Pending()
 
     def connect(self) -> None:
         """Open the connection; `wait` says whether it stands. Raises `BrokerError`.
 
-        Blocks for name look-up, TCP and TLS, `CONNECT_TIMEOUT_S` at most each.
+        Blocks for name look-up, TCP and TLS, `CONNECT_TIMEOUT_S` at most together.
         """
         self.close()
+        where = f"{self._options.host}:{self._options.port}"
+        if self._dial is not None and self._dial.thread.is_alive():
+            raise BrokerError(f"{where}: {HANGS}")
         self._pending = _Pending()
         client = self._new_client()
+        if self._options.tls is not None:
+            client.tls_set_context(_tls_context(self._options.tls))
+        self._dial = _Dial(client, self._options, self._connect_arguments())
         try:
-            if self._options.tls is not None:
-                client.tls_set_context(_tls_context(self._options.tls))
-            client.connect(
-                self._options.host,
-                self._options.port,
-                self._options.keepalive_s,
-                **self._connect_arguments(),
-            )
-        except BrokerError:
-            raise
+            self._dial.finish(CONNECT_TIMEOUT_S)
         except (OSError, ValueError) as error:
-            where = f"{self._options.host}:{self._options.port}"
             raise BrokerError(f"{where}: {_in_words(error)}") from error
         self._client = client
 
@@ -306,12 +350,12 @@ class Broker:
     ) -> None:
         self._pending.answered = True
         if reason.is_failure:
-            if reason.value == UNSUPPORTED_PROTOCOL:
+            if reason.value == reasons.UNSUPPORTED_PROTOCOL:
                 self._pending.answered = False
                 self._unanswered = UNANSWERED
                 self._note(Lost("the broker knows no MQTT 5; trying MQTT 3.1.1"))
             else:
-                self._note(Lost(f"the broker refused the connection: {reason}"))
+                self._note(_lost("the broker refused the connection", reason))
             return
         v5 = self._protocol == MQTTProtocolVersion.MQTTv5
         self._knows_v5 = self._knows_v5 or v5
@@ -332,20 +376,16 @@ class Broker:
         _client: Client,
         _data: object,
         mid: int,
-        reasons: list[ReasonCode],
+        codes: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
         if mid != self._pending.subscribe_mid:
             return
-        refused = [
-            f"{topic} ({reason})"
-            for topic, reason in zip(self._options.subscriptions, reasons, strict=True)
-            if reason.is_failure
-        ]
-        if refused:
-            self._note(Lost(f"the broker refused to let this client read {', '.join(refused)}"))
-        else:
-            self._note(self._pending.connected)
+        for topic, reason in zip(self._options.subscriptions, codes, strict=False):
+            if reason.is_failure:
+                self._note(_lost(f"the broker refused to let this client read {topic}", reason))
+                return
+        self._note(self._pending.connected)
 
     def _on_publish(
         self,
@@ -357,7 +397,10 @@ class Broker:
     ) -> None:
         # paho counts a message as published whatever the PUBACK says: only the reason tells.
         if reason.is_failure:
-            self._note(TurnedDown(mid, str(reason), reason.value == PACKET_TOO_LARGE))
+            found = reasons.reason_of(reason.value)
+            too_large = reason.value == reasons.PACKET_TOO_LARGE
+            words = reasons.in_words(reason.value)
+            self._note(TurnedDown(mid, words, too_large, found.patient))
         else:
             self._note(Acknowledged(mid))
 
@@ -368,17 +411,27 @@ class Broker:
         self,
         _client: Client,
         _data: object,
-        _flags: DisconnectFlags,
+        flags: DisconnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if not any(isinstance(one, Lost) for one in self._pending.heard):
+        if any(isinstance(one, Lost) for one in self._pending.heard):
+            return
+        if flags.is_disconnect_packet_from_server and reason.is_failure:
+            self._note(_lost("the broker ended the connection", reason))
+        else:
             self._note(
                 Lost(
                     f"the connection is gone ({reason}); if that goes on, another program may use "
                     f"the name {self._options.client_id}"
                 )
             )
+
+
+def _lost(what: str, reason: ReasonCode) -> Lost:
+    found = reasons.reason_of(reason.value)
+    too_large = reason.value == reasons.PACKET_TOO_LARGE
+    return Lost(f"{what}: {reasons.in_words(reason.value)}", found.patient, too_large)
 
 
 @cache

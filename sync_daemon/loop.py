@@ -22,6 +22,7 @@ from sync_daemon.broker import (
     Received,
     TurnedDown,
 )
+from sync_daemon.certificate import Certificate
 from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Rows, Sender, Settle
 from sync_daemon.topics import Address, MessageError, OutboxState, State
 
@@ -40,6 +41,12 @@ SETTLE_EVERY_S = 0.2
 # A clock that is set and runs drifts by less between two looks, however long ago the first was: the
 # network slews it. More than this is a jump.
 JUMP_S = 2.0
+
+# A renewed certificate is taken up within a minute; when it ends is looked up once an hour.
+LOOK_AT_FILES_S = 60.0
+LOOK_AT_CERTIFICATE_S = 3600.0
+
+SOON_DAYS = 30.0  # a technician's round comes by more often
 
 HEALTH_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0  # a state takes some queries and files: not ten times a second
@@ -72,6 +79,8 @@ class SyncLoop:
         state_every_s: float = 60.0,
         keep_confirmed_h: float = 72.0,
         machine: Callable[[], tuple[float | None, bool | None]] = lambda: (None, None),
+        certificate: Callable[[], Certificate] = lambda: Certificate(None),
+        certificate_files: Callable[[], object] = tuple,
         confirm: Literal["central", "broker"] = "central",
     ) -> None:
         self._needs_refusals = confirm == "broker"
@@ -85,6 +94,13 @@ class SyncLoop:
         self._state_every_s = state_every_s
         self._keep = timedelta(hours=keep_confirmed_h)
         self._machine = machine
+        self._look_at_certificate = certificate
+        self._certificate_files = certificate_files
+        self._certificate = Certificate(None)
+        self._certificate_due = 0.0
+        self._files_due = 0.0
+        self._files: object = None
+        self._files_in_use: object = None
         self._numbers: dict[int, int] = {}  # the broker's message ids to the Sender's numbers
         self._said: State | None = None
         self._unsettled = Settle(0, {})
@@ -102,9 +118,14 @@ class SyncLoop:
         self._lost_tick: float | None = None
         self._why_lost = ""
 
+    @property
+    def _online(self) -> bool:
+        return self._sender.link is Link.ONLINE
+
     def turn(self, wait_s: float = TURN_S) -> None:
         """Hear what the broker says, do what the Sender asks for, say how things are."""
         self._do_what_is_due(self._clock.moment())
+        self._mind_certificate(self._clock.moment())
         heard = self._broker.wait(wait_s)
         now = self._clock.moment()
         for one in heard:
@@ -118,6 +139,30 @@ class SyncLoop:
         self._obey(self._sender.actions(now.tick), now)
         if self._sender.silent and not was_silent:
             log.warning("the broker answers, the central doesn't")
+
+    def _mind_certificate(self, now: Moment) -> None:
+        """Look when it ends; connect anew when another was put in its place."""
+        if now.tick < self._files_due:
+            return
+        self._files_due = now.tick + LOOK_AT_FILES_S
+        found = self._certificate_files()
+        changed, self._files = found != self._files, found
+        if not changed and now.tick < self._certificate_due:
+            return
+        self._certificate_due = now.tick + LOOK_AT_CERTIFICATE_S
+        before, self._certificate = self._certificate, self._look_at_certificate()
+        if self._certificate.trouble and self._certificate.trouble != before.trouble:
+            log.warning("this kiosk's certificate %s", self._certificate.trouble)
+        if found != self._files_in_use and self._online and not self._certificate.trouble:
+            self._lost("the certificate was renewed; connecting with it", now)
+
+    def _certificate_faults(self, now: Moment) -> list[str]:
+        days = self._certificate.days(now.at) if now.synced else None
+        if "expired" in self._certificate.trouble and now.synced:
+            return ["certificate-expired"]
+        if self._certificate.trouble:
+            return ["certificate-unusable"]
+        return ["certificate-ends-soon"] if days is not None and days <= SOON_DAYS else []
 
     def _use_disk(self, now: Moment) -> None:
         """Everything that needs the outbox. A disk in trouble is waited for, and said once."""
@@ -154,16 +199,20 @@ class SyncLoop:
                 self._numbers.clear()
                 self._said = None
                 self._log_back(now)
-            case Lost(reason):
-                self._lost(reason, now)
+            case Lost(reason, patient, too_large):
+                if too_large:
+                    self._sender.too_large()
+                self._lost(reason, now, patient=patient)
             case Acknowledged(mid):
                 number = self._numbers.pop(mid, 0)
                 self._obey(self._sender.acknowledged(number, now.tick), now)
-            case TurnedDown(mid, reason, too_large):
+            case TurnedDown(mid, reason, too_large, patient):
                 here = self._address
                 topic = here.checkins if self._numbers.pop(mid, 0) else here.state
-                why = f"it refuses a message ({reason}): let this kiosk write {topic}"
-                self._obey(self._sender.turned_down(why, now.tick, too_large=too_large), now)
+                if too_large:
+                    self._sender.too_large()
+                why = f"it refuses a message to {topic}: {reason}"
+                self._obey(self._sender.turned_down(why, now.tick, patient=patient), now)
             case Received(message):
                 self._hear_receipt(message, now)
 
@@ -201,13 +250,14 @@ class SyncLoop:
                     self._unsettled = Settle(through, {**self._unsettled.refused, **refused})
 
     def _connect(self, now: Moment) -> None:
+        self._files_in_use = self._certificate_files()
         try:
             self._broker.connect()
         except BrokerError as error:
             self._lost(str(error), now)
 
-    def _lost(self, reason: str, now: Moment) -> None:
-        self._sender.lost(now.tick)
+    def _lost(self, reason: str, now: Moment, *, patient: bool = False) -> None:
+        self._sender.lost(now.tick, patient=patient)
         self._broker.close()
         self._numbers.clear()
         self._log_lost(reason, now)
@@ -269,7 +319,7 @@ class SyncLoop:
 
     def _say_state(self, now: Moment) -> None:
         """Publish the state when it changed in a way that somebody waits for, and now and then."""
-        if self._sender.link is not Link.ONLINE:
+        if not self._online:
             return
         if self._said is not None and now.tick < self._look_due:
             return
@@ -288,6 +338,7 @@ class SyncLoop:
         temperature, undervoltage = self._machine()
         room = self._outbox.room()
         faults = [*(kiosk.faults if kiosk else ["kiosk-silent"])]
+        faults += self._certificate_faults(now)
         faults += [] if room == "plenty" else [f"outbox-{room}"]
         return State(
             online=True,
@@ -299,6 +350,7 @@ class SyncLoop:
             frames_per_s=kiosk.frames_per_s if kiosk else 0.0,
             trust_days=kiosk.trust_days if kiosk else None,
             revocations_days=kiosk.revocations_days if kiosk else None,
+            certificate_days=self._certificate.days(now.at) if now.synced else None,
             anchors=[
                 topics.Anchor(one.boot, one.tick, one.at, one.error_s)
                 for one in self._outbox.anchors(topics.MOST_ANCHORS)
@@ -328,6 +380,9 @@ class SyncLoop:
             tick=now.tick,
             broker=link,
             last_settled_tick=self._settled_tick,
+            why_lost=self._why_lost,
+            certificate_days=self._certificate.days(now.at) if now.synced else None,
+            certificate_trouble=self._certificate.trouble,
         )
         try:
             health.write(self._sync_health, mine)

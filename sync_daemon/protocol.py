@@ -41,6 +41,8 @@ MOST_UNTOLD = 4096
 FIRST_BATCH_BYTES = 32_768
 QUICK_S = 1.0
 
+MOST_DOUBLINGS = 30  # of the first wait: beyond any longest wait that can be set
+
 # What a check-in is taken to have before any was seen; the door writes 600 to 800.
 ROW_BYTES = 700
 
@@ -65,7 +67,7 @@ class Terms:
     batch_rows: int = 500
     batch_bytes: int = 262_144
     answer_s: float = 20.0
-    wait_initial_s: float = 1.0
+    wait_initial_s: float = 10.0
     wait_max_s: float = 300.0
 
 
@@ -203,12 +205,12 @@ class Sender:
             self._begin_again()
             self._resume_at = tick
 
-    def lost(self, tick: float) -> None:
-        """The link is gone, or never came up."""
+    def lost(self, tick: float, *, patient: bool = False) -> None:
+        """The link is gone, or never came up. `patient`: the longest wait at once."""
         if self.link is not Link.OFFLINE:
             self.link = Link.OFFLINE
             self._begin_again()
-            self._deadline = tick + self._wait_s(self._failures)
+            self._deadline = tick + self._wait_s(MOST_DOUBLINGS if patient else self._failures)
             self._failures += 1
 
     def wanted(self, tick: float) -> Wanted | None:
@@ -270,12 +272,14 @@ class Sender:
             through = self._in_flight.popleft().through
         return self._settled(through, {})
 
-    def turned_down(self, reason: str, tick: float, *, too_large: bool = False) -> list[Action]:
+    def turned_down(self, reason: str, tick: float, *, patient: bool = False) -> list[Action]:
         """The broker refused a message. What it refused stays in the outbox."""
-        if too_large:
-            self._most_bytes = self._batch_bytes = max(1024, self._batch_bytes // 2)
-        self.lost(tick)
+        self.lost(tick, patient=patient)
         return [Disconnect(reason)]
+
+    def too_large(self) -> None:
+        """A message was longer than the broker takes: from here on they are half as long."""
+        self._most_bytes = self._batch_bytes = max(1024, self._batch_bytes // 2)
 
     def receipt(self, receipt: Receipt, tick: float) -> list[Action]:
         """The central says what it has.
@@ -367,7 +371,7 @@ class Sender:
 
     def _wait_s(self, failures: int) -> float:
         # min() on the exponent too: 2.0**1024 overflows after a long outage.
-        longest = self._terms.wait_initial_s * 2.0 ** min(failures, 30)
+        longest = self._terms.wait_initial_s * 2.0 ** min(failures, MOST_DOUBLINGS)
         return min(longest, self._terms.wait_max_s) * self._jitter()
 
 

@@ -120,7 +120,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a kiosk is. Retained; the last will says `online: false` and no more.
 
     `temperature_c` and `undervoltage` are None where the machine can't tell, the ages of the signed
-    lists where there is none.
+    lists and the days that the certificate is still good where there is none or no clock.
     """
 
     online: bool
@@ -136,6 +136,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     outbox: OutboxState | None = None
     trust_days: float | None = None
     revocations_days: float | None = None
+    certificate_days: float | None = None
     anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
 
 

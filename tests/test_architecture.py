@@ -22,6 +22,7 @@ PURE = (
     "kiosk.logic",
     "kiosk.ports",
     "sync_daemon.protocol",
+    "sync_daemon.reasons",
     "sync_daemon.topics",
 )
 
@@ -48,7 +49,9 @@ MAY_IMPORT = {
     "kiosk": HARMLESS,
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
-    "sync_daemon.broker": ANY,
+    "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
+    "sync_daemon.reasons": HARMLESS,
+    "sync_daemon.certificate": ANY | {"sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
@@ -103,7 +106,8 @@ CALLED_AT_IMPORT = {
     "Policy", "Epidemic", "Window", "Trust", "_tone", "_turn", "View", "Quality", "split",
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
-    "Name", "Box", "datetime", "replace", "Broker", "database", "key_file", "main", "Connected", "settings_option",
+    "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
+    "Connected", "settings_option",
 }  # fmt: skip
 
 

@@ -361,7 +361,8 @@ def test_a_message_too_large_for_the_broker_is_sent_smaller():
     link = online(batch_bytes=8192)
     big = [(seq, b"x" * 1000) for seq in range(1, 50)]
     before = link.offer(link.wanted(0), pairs(big), 0)[0]
-    link.turned_down("Packet too large", 1, too_large=True)
+    link.too_large()
+    link.turned_down("packet too large", 1)
     link.actions(100)
     link.connected(20, 100)
     after = link.offer(link.wanted(100), pairs(big), 100)[0]

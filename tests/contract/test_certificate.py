@@ -1,0 +1,103 @@
+"""The kiosk's certificate: when it ends, and what a renewal does."""
+
+import subprocess
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from checkin.clock import SystemClock
+from sync_daemon import certificate
+from sync_daemon.broker import Tls
+from sync_daemon.certificate import Certificate
+from tests.authority import authority, openssl
+from tests.authority import certificate as issue
+from tests.contract.test_sync_loop import daemon  # noqa: F401  a fixture
+from tests.made_up import NOON
+
+
+@pytest.fixture
+def tls(tmp_path):
+    authority(tmp_path)
+    issue(tmp_path, "k1")
+    return Tls(*(str(tmp_path / name) for name in ("ca.pem", "k1.pem", "k1.key")))
+
+
+def test_the_end_is_what_openssl_says(tls):
+    found = certificate.look(tls)
+    said = subprocess.run(
+        ["openssl", "x509", "-in", tls.cert_file, "-noout", "-enddate", "-dateopt", "iso_8601"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert found.ends_at.isoformat(" ")[:19] in said
+    assert found.trouble == ""
+    assert 1.9 < found.days(SystemClock().moment().at) < 2.1
+
+
+def test_one_that_has_ended_is_said(tls, tmp_path):
+    openssl(
+        "x509", "-req", "-in", tmp_path / "k1.csr", "-CA", tls.ca_file, "-CAkey",
+        tmp_path / "ca.key", "-days", "-1", "-extfile", tmp_path / "leaf.cnf",
+        "-out", tls.cert_file,
+    )  # fmt: skip
+    assert certificate.look(tls).trouble == "has expired"
+
+
+def test_one_of_another_authority_is_said(tls, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    authority(other)
+    strange = Tls(str(other / "ca.pem"), tls.cert_file, tls.key_file)
+    assert certificate.look(strange).trouble.startswith("isn't taken: ")
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"rubbish", None])
+def test_one_that_cannot_be_read_is_said(tls, tmp_path, bytes_):
+    (tmp_path / "k1.pem").unlink()
+    if bytes_ is not None:
+        (tmp_path / "k1.pem").write_bytes(bytes_)
+    assert certificate.look(tls).trouble.startswith("can't be read: ")
+
+
+def test_a_replaced_file_is_another(tls, tmp_path):
+    before = certificate.files(tls)
+    assert certificate.files(tls) == before
+    issue(tmp_path, "k1")
+    assert certificate.files(tls) != before
+
+
+def test_a_renewed_certificate_is_taken_up_by_connecting_anew(daemon, caplog):  # noqa: F811
+    files = SimpleNamespace(now=1, ends=NOON + timedelta(days=20))
+    daemon.loop._certificate_files = lambda: files.now
+    daemon.loop._look_at_certificate = lambda: Certificate(files.ends)
+    daemon.loop._files_in_use = 1
+    daemon.turn(seconds=61)
+    daemon.turn()
+    assert "certificate-ends-soon" in daemon.states()[-1].faults
+    assert 19 < daemon.states()[-1].certificate_days < 20
+    connects = daemon.wire.connects
+    files.now, files.ends = 2, NOON + timedelta(days=90)
+    for _ in range(20):
+        daemon.turn(seconds=10)
+    assert "the certificate was renewed" in caplog.text
+    assert daemon.wire.connects == connects + 1
+    assert daemon.states()[-1].faults == ["kiosk-silent"]
+
+
+def test_half_a_renewal_keeps_the_connection_that_stands(daemon, caplog):  # noqa: F811
+    files = SimpleNamespace(now=1, found=Certificate(NOON + timedelta(days=90)))
+    daemon.loop._certificate_files = lambda: files.now
+    daemon.loop._look_at_certificate = lambda: files.found
+    daemon.loop._files_in_use = 1
+    daemon.turn(seconds=61)
+    connects = daemon.wire.connects
+    files.now, files.found = 2, Certificate(None, "can't be read: no PEM")
+    for _ in range(20):
+        daemon.turn(seconds=10)
+    assert daemon.wire.connects == connects
+    assert "certificate-unusable" in daemon.states()[-1].faults
+    assert caplog.text.count("this kiosk's certificate can't be read") == 1
+    files.now, files.found = 3, Certificate(NOON + timedelta(days=90))
+    for _ in range(20):
+        daemon.turn(seconds=10)
+    assert daemon.wire.connects == connects + 1
