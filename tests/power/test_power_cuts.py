@@ -1,0 +1,180 @@
+"""The power goes at any moment: nothing that was lit green is lost, on a disk that forgets."""
+
+import os
+import random
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+
+from checkin.outbox import Outbox, set_aside_if_damaged
+from checkin.settings import Camera
+from checkin.settings import Door as DoorSettings
+from demo.programs import Program
+from tests.made_up import append
+from tests.system.conftest import Door, code_frames, wait_until
+from tests.system.test_nothing_lost import drain, greens
+
+CUTS = int(os.environ.get("POWER_CUTS", "30"))
+CUTS_AT_NORMAL = max(10, CUTS // 10)
+CUTS_WHILE_MADE = 4
+CUTS_OF_THE_KIOSK = max(4, CUTS // 20)
+FRAMES = 300
+
+# Every so often the cut comes while the outbox is being opened: its log is copied and made anew.
+OPENING_EVERY = 6
+
+PATIENCE_S = 30
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the door and its daemon said until the power went."""
+
+    greens: list[int]
+    settling: list[int]
+    settled: list[int]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the file holds after the power came back."""
+
+    rows: set[int]
+    appended: int
+    confirmed: int
+
+
+def cut_while_serving(disk, file, chance, *, synchronous="", after="green", longest_s=0.5):
+    """Run a door on `file` and cut the power up to `longest_s` after it first said `after`."""
+    command = [sys.executable, "-m", "tests.power.door", str(file), str(chance.getrandbits(32))]
+    door = Program("door", command + (["--synchronous", synchronous] if synchronous else []))
+    lines = []
+    try:
+        wait_until(
+            lambda: (
+                lines.extend(drain(door._said))
+                or any(line.text.startswith(after) for line in lines)
+                or not door.is_running
+            ),
+            PATIENCE_S,
+            f"a door that says {after}",
+        )
+        time.sleep(chance.uniform(longest_s / 10, longest_s))  # noqa: TID251  chance is the point
+    finally:
+        ended = not door.is_running
+        door.kill()
+    lines = [line.text for line in lines + drain(door._said)]
+    assert not ended, lines
+    disk.cut()
+    file.with_name(file.name + "-shm").unlink(missing_ok=True)  # memory, which a reboot empties
+    said = {word: [] for word in ("opening", "green", "settling", "settled")}
+    for line in lines:
+        word, _, seq = line.partition(" ")
+        assert word in said, lines[-20:]
+        said[word].append(int(seq or 0))
+    return Told(said["green"], said["settling"], said["settled"])
+
+
+def look(file):
+    """Open the file as a kiosk does at its start, and see that it is sound and without a hole."""
+    assert set_aside_if_damaged(file, thorough=True) is None
+    with closing(Outbox(file, create=False)) as outbox:
+        pending = outbox.pending(0, 2**40)
+        aside = outbox.set_aside()
+        summary = outbox.summary()
+    assert pending.damaged == []
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
+    first = min([*pending.seqs, summary.confirmed + 1])
+    kept = [*pending.seqs, *(seq for seq in aside if seq > first)]
+    assert sorted(kept) == list(range(first, summary.appended + 1))
+    return Found({*pending.seqs, *aside}, summary.appended, summary.confirmed)
+
+
+def lost(told, found):
+    return [seq for seq in told.greens if seq not in found.rows and seq > found.confirmed]
+
+
+def test_no_cut_takes_a_green(disk, capsys):
+    chance = random.Random(20261122)
+    file = disk.mount / "outbox.db"
+    shown = settled = settling = 0
+    for number in range(CUTS):
+        opening = number % OPENING_EVERY == OPENING_EVERY - 1
+        told = cut_while_serving(disk, file, chance, after="opening" if opening else "green")
+        found = look(file)
+        assert lost(told, found) == [], f"cut {number}"
+        assert found.appended >= shown, f"cut {number}"
+        settled = max([settled, *told.settled])
+        settling = max([settling, *told.settling])
+        assert settled <= found.confirmed <= settling, f"cut {number}"
+        shown = max([shown, *told.greens])
+    with capsys.disabled():
+        print(f"\n{CUTS} power cuts, {shown} greens shown, 0 lost")
+    assert shown > 10 * CUTS
+
+
+def test_the_disk_does_forget(disk, capsys):
+    """With `synchronous = normal` greens are lost; were they not, the other tests saw nothing."""
+    chance = random.Random(7)
+    file = disk.mount / "outbox.db"
+    shown = gone = 0
+    for _ in range(CUTS_AT_NORMAL):
+        told = cut_while_serving(disk, file, chance, synchronous="normal")
+        gone += len(lost(told, look(file)))  # sound even so: NORMAL loses the end, not the file
+        shown += len(told.greens)
+    with capsys.disabled():
+        print(f"\n{CUTS_AT_NORMAL} power cuts at NORMAL, {shown} greens shown, {gone} lost")
+    assert gone > 0
+
+
+@pytest.mark.parametrize("seed", range(CUTS_WHILE_MADE))
+def test_a_file_that_was_being_made_is_made_at_the_next_start(disk, seed):
+    file = disk.mount / "outbox.db"
+    cut_while_serving(disk, file, random.Random(seed), after="opening", longest_s=0.2)
+    assert set_aside_if_damaged(file, thorough=True) is None
+    with closing(Outbox(file)) as outbox:
+        last = outbox.appended()
+        assert append(outbox, last) == last + 1
+
+
+def test_no_cut_takes_a_green_of_the_real_kiosk(disk, tmp_path, capsys):
+    chance = random.Random(20261123)
+    frames = code_frames(tmp_path / "frames", FRAMES)
+    door = Door(
+        disk.mount.parent,  # so that its data_dir is the disk
+        broker_port=1,
+        camera=Camera(source="replay", path=str(frames), fps=120, repeat=True),
+        door=DoorSettings(hold_off_s=1),
+    )
+    door.prepare()
+    file = door.settings.outbox_file
+    assert file.parent == disk.mount
+    shown = before = 0
+    for number in range(CUTS_OF_THE_KIOSK):
+        kiosk = door.start_kiosk()
+        lines = []
+        try:
+            wait_until(
+                lambda: lines.extend(drain(door.said)) or greens(lines) or not kiosk.is_running,  # noqa: B023
+                PATIENCE_S,
+                "a green light",
+            )
+            time.sleep(chance.uniform(0, 0.5))  # noqa: TID251
+        finally:
+            kiosk.kill()
+        count = greens(lines + drain(door.said))
+        disk.cut()
+        file.with_name(file.name + "-shm").unlink(missing_ok=True)
+        rows = look(file).appended
+        # At most the one whose light was cut off.
+        assert before + count <= rows <= before + count + 1, f"cut {number}"
+        before = rows
+        shown += count
+    with capsys.disabled():
+        print(f"\n{CUTS_OF_THE_KIOSK} power cuts of the kiosk, {shown} greens shown, 0 lost")
+    assert shown >= CUTS_OF_THE_KIOSK
