@@ -7,19 +7,32 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import click
 
 from central.loop import CentralLoop
 from central.store import Kept, Store, StoreError, StoreLostError
-from checkin import VERSION, event, seal
+from checkin import VERSION, event, seal, stick
 from checkin.clock import SystemClock
 from checkin.command_line import stop_signals
 from checkin.event import EventError
 from checkin.seal import CentralKey, SealError
+from checkin.stick import StickError
 from sync_daemon.broker import Broker, Options, Tls
-from sync_daemon.topics import ALL_CHECKINS, ALL_STATES
+from sync_daemon.protocol import Ledger, Receiver
+from sync_daemon.topics import (
+    ALL_CHECKINS,
+    ALL_STATES,
+    Address,
+    Anchor,
+    Receipt,
+    Refusal,
+    encode,
+)
+
+IMPORTED_AT_ONCE = 500
 
 # What the broker keeps for a central that is away: a weekend and a day. Longer outages are the
 # outboxes' to bridge.
@@ -143,6 +156,66 @@ def export(database: Path, key_file: Path | None, file: Path) -> None:
             writer.writeheader()
             writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     click.echo(f"{len(rows)} check-ins written to {file}")
+
+
+@main.command(name="import")
+@database
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--receipt",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write here what the kiosk may forget: for `vaora-sync confirm`.",
+)
+def import_(database: Path, file: Path, receipt: Path | None) -> None:
+    """Take the check-ins in FILE, which `vaora-sync export` or `vaora-sync recover` wrote.
+
+    Each is kept once, however often it is imported or sent. A file that broke off is taken as far
+    as it is whole, and that is said.
+    """
+    with _said(receipt):
+        store = _open(database)
+        try:
+            reader = stick.Reader(file)
+            before = store.count()
+            refused = _take(store, reader)
+            added = store.count() - before
+        except StickError as error:
+            raise click.ClickException(str(error)) from error
+        head = reader.head
+        click.echo(f"{added} new check-ins of {head.kiosk} at {head.checkpoint}")
+        for seq, reason in refused:
+            click.echo(f"refused: check-in {seq}: {reason}")
+        if receipt is not None:
+            place = (Address(head.checkpoint, head.kiosk), head.outbox)
+            ledger = store.ledgers().get(place, Ledger())
+            through, named = ledger.told()
+            body = encode(Receipt(head.outbox, through, [Refusal(*one) for one in named]))
+            receipt.write_bytes(body)
+            click.echo(f"{receipt}: confirms check-ins up to {through}")
+        store.close()
+    if not reader.complete:
+        raise click.ClickException(
+            f"{file}: breaks off; what was whole is here. Copy it again, and import that too"
+        )
+
+
+def _take(store: Store, reader: stick.Reader) -> list[tuple[int, str]]:
+    """Keep what the file has, some at a time; return what was refused."""
+    head = reader.head
+    here = Address(head.checkpoint, head.kiosk)
+    receiver, at = Receiver(), SystemClock().moment().at
+    refused: list[tuple[int, str]] = []
+    events = reader.events()
+    while some := list(islice(events, IMPORTED_AT_ONCE)):
+        delivery = receiver.receive(here, b"[" + b",".join(some) + b"]")
+        if delivery.trouble and not delivery.runs and not delivery.refused:
+            raise StickError(f"{reader.head.kiosk}: {delivery.trouble}")
+        for kept in store.keep([delivery], at):
+            refused += [(seq, reason) for _, seq, reason in kept.refused]
+    store.note_anchors(
+        here, [Anchor(one.boot, one.tick_s, one.at, one.error_s) for one in head.anchors]
+    )
+    return refused
 
 
 @main.command()

@@ -307,6 +307,38 @@ class Outbox:
                 )
             return pruned
 
+    def ask_again(self, first: int, last: int) -> None:
+        """Want check-ins `first` to `last` sent once more, as far as they are still here."""
+        with _trouble(f"{self.path}: can't be written"), self._transaction():
+            self._db.execute("insert into replays values (?, ?)", (first, last))
+
+    def asked_again(self) -> list[tuple[int, int]]:
+        """The ranges that are wanted once more."""
+        with _trouble(f"{self.path}: can't be read"):
+            return self._db.execute("select first, last from replays order by rowid").fetchall()
+
+    def sent_again(self, first: int, last: int) -> None:
+        """Forget that `first` to `last` was wanted."""
+        with _trouble(f"{self.path}: can't be written"), self._transaction():
+            self._db.execute("delete from replays where (first, last) = (?, ?)", (first, last))
+
+    def note_exported(self, through: int) -> None:
+        """Everything up to `through` was copied onto a stick."""
+        with _trouble(f"{self.path}: can't be written"), self._transaction():
+            self._db.execute("insert into exported values (?)", (through,))
+
+    def exported(self) -> int:
+        """How far the backlog was ever copied onto a stick."""
+        with _trouble(f"{self.path}: can't be read"):
+            (through,) = self._db.execute("select max(through) from exported").fetchone()
+        return int(through or 0)
+
+    def confirmed_at(self) -> str | None:
+        """When the watermark moved last, to some minutes; None where no clock was set then."""
+        with _trouble(f"{self.path}: can't be read"):
+            (last,) = self._db.execute("select max(at) from confirmations").fetchone()
+        return str(last) if last else None
+
     def note_anchor(self, anchor: Anchor) -> None:
         """Write down what the clock of a boot says, in the place of what it said before.
 
@@ -442,6 +474,12 @@ class Outbox:
             if self._db.in_transaction:
                 self._db.execute("rollback")
             raise
+
+
+def damaged_files(path: Path) -> list[Path]:
+    """The files that were set aside in the folder of the outbox at `path`, oldest first."""
+    found = path.parent.glob(f"{path.name}.damaged-*")
+    return sorted(one for one in found if not one.name.endswith(("-wal", "-shm")))
 
 
 def set_aside_if_damaged(path: Path, *, thorough: bool = False) -> Path | None:

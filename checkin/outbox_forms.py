@@ -69,6 +69,10 @@ def m002_anchors(db: Database) -> None:
         "create table anchors (boot text primary key, tick real not null, at text not null,"
         " error_s real not null)"
     )
+    # What a technician wants sent again; gone once it was.
+    db.execute("create table replays (first integer not null, last integer not null)")
+    # How far the backlog was ever copied onto a stick: no receipt from a stick goes beyond.
+    db.execute("create table exported (through integer not null)")
 
 
 def bring_up_to_date(db: sqlite3.Connection) -> None:

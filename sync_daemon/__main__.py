@@ -3,30 +3,41 @@
 import logging
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
 
 import click
 
-from checkin import VERSION, health, lock, names
+from checkin import VERSION, event, lock, names, recovery, stick
 from checkin.clock import SystemClock
 from checkin.command_line import load, settings_option, stop_signals
-from checkin.health import KioskHealth, SyncHealth
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
-from sync_daemon import certificate
+from checkin.stick import Head, StickError
+from sync_daemon import certificate, status
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
 from sync_daemon.loop import SyncLoop
 from sync_daemon.machine import machine
 from sync_daemon.protocol import Sender, Terms
-from sync_daemon.topics import Address, State, encode
+from sync_daemon.topics import (
+    LONGEST_MESSAGE_BYTES,
+    Address,
+    MessageError,
+    State,
+    encode,
+    read_receipt,
+)
 
 log = logging.getLogger("vaora.sync")
 
 OUTBOX_WAIT_S = 1.0
+
+EXPORTED_AT_ONCE = 500  # check-ins read at a time
 
 
 @click.group(help=__doc__)
@@ -83,45 +94,144 @@ def _carry(loaded: Settings, outbox: Outbox, stopped: Event) -> None:
         loop.stop()
 
 
-@main.command()
+@main.command(name="status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @settings_option
 @click.pass_obj
-def status(settings_file: Path) -> None:
-    """Say how much waits in the outbox, since when, and whether the broker is there."""
+def status_(settings_file: Path, *, as_json: bool) -> None:
+    """Say how much waits, since when, whether the broker is there, and what is wrong."""
     loaded = load(settings_file)
+    with _opened(loaded) as outbox:
+        found = status.look(loaded, outbox, SystemClock().moment())
+    if as_json:
+        click.echo(status.as_json(found))
+        return
+    for line in status.in_words(found):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--first", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--last", type=click.IntRange(1), help="The last one; without it, all that is here.")
+@settings_option
+@click.pass_obj
+def replay(settings_file: Path, first: int, last: int | None) -> None:
+    """Send check-ins again that were confirmed already and are still kept.
+
+    For a central that lost them; it keeps one copy of each, so sending too many does no harm.
+    The running daemon does it.
+    """
+    with _opened(load(settings_file)) as outbox:
+        found = outbox.summary()
+        last = min(last or found.confirmed, found.confirmed)
+        if first > last:
+            raise click.ClickException(
+                f"nothing to send again: {found.confirmed} of {found.appended} are confirmed, and "
+                "the others are sent by themselves"
+            )
+        kept = outbox.pending(first - 1, 1, last).seqs
+        if not kept:
+            raise click.ClickException(
+                f"check-ins {first} to {last} are not kept any more ([outbox] keep_confirmed_h)"
+            )
+        outbox.ask_again(kept[0], last)
+    click.echo(f"check-ins {kept[0]} to {last} will be sent again as soon as the broker is there")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@settings_option
+@click.pass_obj
+def export(settings_file: Path, file: Path) -> None:
+    """Copy the backlog to FILE, on a USB stick, for a kiosk that never meets a network.
+
+    Personal fields stay sealed. The check-ins go on waiting here until they are confirmed: take
+    FILE to the central (`vaora-central import FILE --receipt RECEIPT`), bring RECEIPT back, and
+    tell it to `vaora-sync confirm RECEIPT`.
+    """
+    loaded = load(settings_file)
+    with _opened(loaded) as outbox:
+        found = outbox.summary()
+        head = Head(loaded.kiosk.checkpoint, loaded.kiosk.id, outbox.id, _clocks(outbox))
+        count = stick.write(file, head, _bodies(outbox, found.confirmed, found.appended))
+        outbox.note_exported(found.appended)
+    click.echo(f"{count} check-ins written to {file}; they go on waiting here for their receipt")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@settings_option
+@click.pass_obj
+def confirm(settings_file: Path, file: Path) -> None:
+    """Take the receipt that `vaora-central import` wrote to FILE."""
+    try:
+        receipt = read_receipt(file.read_bytes()[: LONGEST_MESSAGE_BYTES + 1])
+    except (OSError, MessageError) as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    with _opened(load(settings_file)) as outbox:
+        if receipt.outbox != outbox.id:
+            raise click.ClickException(f"{file}: is for another outbox ({receipt.outbox})")
+        exported = outbox.exported()
+        if receipt.through > exported:
+            raise click.ClickException(
+                f"{file}: confirms check-ins up to {receipt.through}, but only those up to "
+                f"{exported} were ever exported; nothing was confirmed"
+            )
+        now = SystemClock().moment()
+        refused = {refusal.seq: refusal.reason for refusal in receipt.refused}
+        outbox.settle(receipt.through, refused, now.at if now.synced else None)
+        found = outbox.summary()
+    click.echo(f"confirmed {found.confirmed} of {found.appended}; {found.pending} wait")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+def recover(file: Path, out: Path) -> None:
+    """Read what is left of a damaged outbox FILE into OUT, for `vaora-central import`.
+
+    FILE is only read. What the central has already is known there and kept once. On a laptop it
+    needs no settings of the kiosk's: the check-ins say themselves where they are from.
+    """
+    try:
+        recovered = recovery.recover(file)
+        outboxes = recovered.outboxes
+        if not outboxes:
+            raise click.ClickException(f"{file}: no check-in can be read from it any more")
+        for number, outbox in enumerate(outboxes):
+            events = recovered.of(outbox)
+            data = event.decode(events[0]).data
+            into = out if number == 0 else out.with_name(f"{out.name}.{number + 1}")
+            stick.write(into, Head(data.checkpoint, data.kiosk, outbox), events)
+            click.echo(f"{len(events)} check-ins of {data.kiosk} written to {into}")
+    except (OSError, StickError) as error:
+        raise click.ClickException(str(error)) from error
+    if recovered.doubtful:
+        click.echo(f"{recovered.doubtful} more were found damaged and left out")
+
+
+@contextmanager
+def _opened(loaded: Settings) -> Iterator[Outbox]:
+    """The outbox; trouble becomes a line that says what to do."""
     try:
         outbox = Outbox(loaded.outbox_file, create=False)
-        found = outbox.summary()
-        aside = outbox.set_aside()
-        outbox.close()
-    except OutboxError as error:
+        try:
+            yield outbox
+        finally:
+            outbox.close()
+    except (OutboxError, StickError) as error:
         raise click.ClickException(str(error)) from error
-    now = SystemClock().moment()
-    sync = health.read(loaded.sync_health_file, SyncHealth, boot=now.boot, tick=now.tick)
-    click.echo(f"outbox      {loaded.outbox_file} ({found.outbox})")
-    click.echo(f"waiting     {found.pending}")
-    if found.oldest_pending_at:
-        click.echo(f"oldest      {found.oldest_pending_at}")
-    click.echo(f"confirmed   {found.confirmed} of {found.appended}")
-    for seq, reason in aside.items():
-        click.echo(f"set aside   check-in {seq}: {reason}")
-    click.echo(f"broker      {sync.broker if sync else 'unknown: vaora-sync is not running'}")
-    if sync and sync.last_settled_tick is not None:
-        click.echo(f"last receipt {now.tick - sync.last_settled_tick:.0f} s ago")
-    kiosk = health.read(loaded.kiosk_health_file, KioskHealth, boot=now.boot, tick=now.tick)
-    for name, days in _list_ages(kiosk):
-        click.echo(f"{name:11} {days:.1f} days old")
-    if kiosk and kiosk.faults:
-        click.echo(f"faults      {', '.join(kiosk.faults)}")
-    click.echo(f"clock       {'set by the network' if now.synced else 'not set by the network'}")
 
 
-def _list_ages(kiosk: KioskHealth | None) -> list[tuple[str, float]]:
-    """The signed lists that the kiosk goes by, and how old they are."""
-    if kiosk is None:
-        return []
-    ages = {"trust list": kiosk.trust_days, "revocations": kiosk.revocations_days}
-    return [(name, days) for name, days in ages.items() if days is not None]
+def _bodies(outbox: Outbox, after: int, through: int) -> Iterator[bytes]:
+    while (rows := outbox.pending(after, EXPORTED_AT_ONCE, through)).seqs:
+        yield from rows.bodies
+        after = rows.seqs[-1]
+
+
+def _clocks(outbox: Outbox) -> list[stick.Anchor]:
+    found = outbox.anchors(stick.MOST_ANCHORS)
+    return [stick.Anchor(one.boot, one.tick, one.at, one.error_s) for one in found]
 
 
 def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:

@@ -10,7 +10,7 @@ from checkin import VERSION, health
 from checkin.clock import Clock, Moment
 from checkin.event import SYNCED_ERROR_S
 from checkin.health import KioskHealth, SyncHealth
-from checkin.outbox import Anchor, Outbox, OutboxError
+from checkin.outbox import Anchor, Outbox, OutboxError, damaged_files
 from sync_daemon import topics
 from sync_daemon.broker import (
     Acknowledged,
@@ -106,6 +106,8 @@ class SyncLoop:
         self._unsettled = Settle(0, {})
         self._settle_due = 0.0
         self._anchor: Anchor | None = None
+        self._replaying: tuple[int, int] | None = None
+        self._replays_due = 0.0
         self._disk_due = 0.0
         self._disk_trouble = ""
         self._health_trouble = ""
@@ -169,6 +171,7 @@ class SyncLoop:
         try:
             self._settle(now)
             self._note_anchor(now)
+            self._mind_replays(now)
             self._send_pending(now)
             self._say_state(now)
             self._prune(now)
@@ -235,6 +238,7 @@ class SyncLoop:
                 case Connect():
                     self._connect(now)
                 case Disconnect(reason):
+                    self._replaying = None
                     self._broker.close(with_will=True)
                     self._numbers.clear()
                     self._log_lost(reason, now)
@@ -257,6 +261,7 @@ class SyncLoop:
             self._lost(str(error), now)
 
     def _lost(self, reason: str, now: Moment, *, patient: bool = False) -> None:
+        self._replaying = None  # begun again with the next link
         self._sender.lost(now.tick, patient=patient)
         self._broker.close()
         self._numbers.clear()
@@ -303,6 +308,18 @@ class SyncLoop:
         self._outbox.note_anchor(self._anchor)
         log.info("the clock is set%s", "" if said is None else " anew: it had jumped")
 
+    def _mind_replays(self, now: Moment) -> None:
+        """Send again what a technician asked for. It is forgotten only once it was acknowledged."""
+        if self._replaying is not None and not self._sender.replaying and self._online:
+            self._outbox.sent_again(*self._replaying)
+            log.info("check-ins %d to %d were sent again", *self._replaying)
+            self._replaying = None
+        if self._replaying is None and now.tick >= self._replays_due:
+            self._replays_due = now.tick + LOOK_EVERY_S
+            for first, last in self._outbox.asked_again()[:1]:
+                if self._sender.replay(first, last):
+                    self._replaying = (first, last)
+
     def _send_pending(self, now: Moment) -> None:
         """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
         while (wanted := self._sender.wanted(now.tick)) is not None:
@@ -339,6 +356,7 @@ class SyncLoop:
         room = self._outbox.room()
         faults = [*(kiosk.faults if kiosk else ["kiosk-silent"])]
         faults += self._certificate_faults(now)
+        faults += ["outbox-set-aside"] if damaged_files(self._outbox.path) else []
         faults += [] if room == "plenty" else [f"outbox-{room}"]
         return State(
             online=True,

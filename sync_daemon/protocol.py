@@ -277,6 +277,17 @@ class Sender:
         self.lost(tick, patient=patient)
         return [Disconnect(reason)]
 
+    def replay(self, first: int, last: int) -> bool:
+        """Send `first` to `last` once more; False where something else is being sent again."""
+        if self.link is not Link.ONLINE or self.replaying:
+            return False
+        self._ask_again([(first, last)])
+        return True
+
+    @property
+    def replaying(self) -> bool:
+        return bool(self._again) or any(batch.replay for batch in self._in_flight)
+
     def too_large(self) -> None:
         """A message was longer than the broker takes: from here on they are half as long."""
         self._most_bytes = self._batch_bytes = max(1024, self._batch_bytes // 2)
@@ -312,7 +323,7 @@ class Sender:
 
     def _ask_again(self, ranges: Iterable[Pair]) -> None:
         """Send `ranges` once more, unless that is under way: every receipt names the same gap."""
-        if self._again or any(batch.replay for batch in self._in_flight):
+        if self.replaying:
             return
         for first, last in ranges:
             # Above the cursor it is on its way by itself.

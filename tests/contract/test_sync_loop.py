@@ -1,5 +1,6 @@
 """The daemon's loop on a real outbox: what it says, when, and what it does when the disk fails."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -273,3 +274,61 @@ def test_its_own_health_is_told(daemon):
 def test_going_says_offline(daemon):
     daemon.loop.stop()
     assert daemon.wire.closes == [True]
+
+
+def test_what_a_technician_wants_again_is_sent_once_and_then_forgotten(daemon, caplog):
+    caplog.set_level("INFO")
+    for n in range(4):
+        append(daemon.outbox, n)
+    daemon.turn()
+    daemon.turn(daemon.receipt(4))
+    sent = len(daemon.batches())
+    daemon.outbox.ask_again(2, 3)
+    for _ in range(30):
+        daemon.turn()
+        daemon.turn(Acknowledged(len(daemon.wire.published)))
+    assert len(daemon.batches()) == sent + 1
+    assert b'"sequence":"0000000000000000002"' in daemon.batches()[-1]
+    assert daemon.outbox.asked_again() == []
+    assert caplog.text.count("check-ins 2 to 3 were sent again") == 1
+
+
+def test_a_drain_commits_once_for_each_receipt_at_the_most(daemon):
+    settled = []
+    settle = daemon.outbox.settle
+    daemon.outbox.settle = lambda *a, **k: (settled.append(a), settle(*a, **k))
+    for n in range(300):
+        append(daemon.outbox, n)
+    receipts = 0
+    daemon.loop._sender._terms = Terms(answer_s=20, batch_rows=10, window=4)
+    for _ in range(200):
+        daemon.turn(seconds=0.01)
+        through = daemon.loop._sender._sent
+        if daemon.loop._sender.in_flight:
+            daemon.turn(daemon.receipt(through), daemon.receipt(through), seconds=0.01)
+            receipts += 2
+    assert daemon.outbox.pending_count() == 0
+    assert 0 < len(settled) <= receipts
+
+
+def test_the_clock_is_written_down_once_a_boot_and_after_each_jump(daemon):
+    for _ in range(50):
+        daemon.turn()
+    (first,) = daemon.outbox.anchors(9)
+    assert (first.boot, first.error_s) == (BOOT, 0.4)
+    assert first.at.timestamp() - first.tick == pytest.approx(
+        daemon.clock.at.timestamp() - daemon.clock.tick
+    )
+    daemon.clock.at += timedelta(hours=3)
+    daemon.turn()
+    (second,) = daemon.outbox.anchors(9)
+    assert second.at - first.at > timedelta(hours=3)
+    daemon.turn(seconds=2)
+    daemon.turn()
+    assert [one.at for one in daemon.states()[-1].anchors] == [second.at]
+
+
+def test_a_clock_that_was_never_set_is_no_anchor(daemon):
+    daemon.clock.synced, daemon.clock.boot = False, "another-boot"
+    daemon.turn()
+    assert [one.boot for one in daemon.outbox.anchors(9)] == [BOOT]

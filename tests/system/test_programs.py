@@ -171,9 +171,12 @@ def test_the_whole_path(door, tmp_path):
     for message in heard:
         check_topic(message.topic, message.body)
     status = run("vaora-sync", "--settings", door.settings_file, "status", check=True).stdout
-    assert "waiting     0" in status
-    assert "confirmed   12 of 12" in status
-    assert "broker      online" in status
+    words = [line.split(maxsplit=1) for line in status.splitlines()]
+    assert ["waiting", "0"] in words
+    assert ["confirmed", "12 of 12"] in words
+    assert ["broker", "online"] in words
+    as_json = run("vaora-sync", "--settings", door.settings_file, "status", "--json", check=True)
+    assert json.loads(as_json.stdout)["waiting"] == 0
     assert sync.stop() == 0
     assert central.stop() == 0
 
