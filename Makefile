@@ -19,7 +19,7 @@ demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder 
 test: lint ## check style and types, then run every test
 	@$(PY) -m pytest
 
-power: .venv/ready ## cut the power CUTS times, 500 in five minutes, on a disk that forgets what wasn't flushed
+power: .venv/ready ## cut the power CUTS times (500) on a disk that forgets what was not flushed
 	@POWER_CUTS=$(CUTS) $(PY) -m pytest tests/power
 
 fuzz: .venv/ready ## give every parser any bytes, SECONDS (600) each; findings go to build/fuzz

@@ -5,10 +5,12 @@
 Flushing a file makes its content last, flushing the folder the names in it; of the rest chance
 decides, sector by sector, as it does where a disk writes its cache in an order of its own. One
 folder, no links. CONTROL becomes a unix socket: each connection sends one command (`Disk.obey`)
-and gets `done`. Whoever cuts kills the programs on the disk first, as the power does.
+and gets `done`. Whoever cuts kills the programs on the disk first, as the power does; or lets the
+disk `stop` first, at a certain step of theirs, after which nothing can be promised any more.
 """
 
 import errno
+import math
 import os
 import random
 import socket
@@ -90,30 +92,42 @@ class Disk:
         self._busy = threading.Lock()
         self._made = 1
         self._full = self._read_only = False
+        self._steps_left = math.inf  # writes, flushes, changes of names
         # The names as they were after each change since the folder was flushed; the last is now.
         # A cut goes back to one of them, and never to a mixture: file systems journal names.
         self._names = [{}]
 
     def obey(self, command):
         with self._busy:
-            match command:
-                case "cut":
+            match command.split():
+                case ["cut"]:
                     self._cut()
-                case "full" | "room":
+                case ["stop", steps]:
+                    self._steps_left = int(steps)
+                case ["full" | "room"]:
                     self._full = command == "full"
-                case "readonly" | "writable":
+                case ["readonly" | "writable"]:
                     self._read_only = command == "readonly"
                 case _:
                     raise ValueError(command)
 
     def _cut(self):
+        self._steps_left = math.inf
         self._names = [self._chance.choice(self._names)]
         for file in self._names[0].values():
             file.cut(self._chance)
 
     @contextmanager
-    def _changing(self, *, takes_room=False):
+    def _step(self):
         with self._busy:
+            if self._steps_left == 0:
+                raise OSError(errno.EIO, "stopped")
+            self._steps_left -= 1
+            yield
+
+    @contextmanager
+    def _changing(self, *, takes_room=False):
+        with self._step():
             if self._read_only:
                 raise OSError(errno.EROFS, "read-only")
             if takes_room and self._full:
@@ -165,11 +179,11 @@ class Disk:
             self._file(path).resize(length)
 
     def fsync(self, path, datasync, fh):
-        with self._busy:
+        with self._step():
             self._file(path).flush()
 
     def fsyncdir(self, path, datasync, fh):
-        with self._busy:
+        with self._step():
             del self._names[:-1]
 
     def unlink(self, path):

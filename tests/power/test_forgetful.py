@@ -72,6 +72,25 @@ def test_a_name_lasts_when_the_folder_was_flushed():
     }  # fmt: skip
 
 
+def test_it_stops_at_a_step_and_a_cut_gets_it_going():
+    disk = Disk(1)
+    written(disk, "/a", OLD)
+    disk.obey("stop 1")
+    disk.fsync("/a", 0, None)
+    for deed in (
+        lambda: disk.write("/a", NEW, 0, None),
+        lambda: disk.fsync("/a", 0, None),
+        lambda: disk.fsyncdir("/", 0, None),
+        lambda: disk.unlink("/a"),
+    ):
+        with pytest.raises(OSError) as raised:
+            deed()
+        assert raised.value.errno == errno.EIO
+    disk.obey("cut")
+    written(disk, "/b", NEW)
+    assert content(disk, "/b") == NEW
+
+
 @pytest.mark.parametrize(
     ("command", "back", "refused"),
     [("full", "room", errno.ENOSPC), ("readonly", "writable", errno.EROFS)],
