@@ -16,7 +16,7 @@ from central.loop import CentralLoop
 from central.store import Kept, Store, StoreError, StoreLostError
 from checkin import VERSION, event, seal, stick
 from checkin.clock import SystemClock
-from checkin.command_line import stop_signals
+from checkin.command_line import leave_no_traces, stop_signals
 from checkin.event import EventError
 from checkin.seal import CentralKey, SealError
 from checkin.stick import StickError
@@ -33,6 +33,10 @@ from sync_daemon.topics import (
 )
 
 IMPORTED_AT_ONCE = 500
+
+OTHERS_MAY = 0o077
+
+Keys = dict[str, CentralKey]
 
 # What the broker keeps for a central that is away: a weekend and a day. Longer outages are the
 # outboxes' to bridge.
@@ -52,8 +56,10 @@ database = click.option(
 )
 key_file = click.option(
     "--key-file",
-    type=click.Path(path_type=Path, exists=True),
-    help="The private key made by `keygen`: opens the personal fields.",
+    "key_files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A private key made by `keygen`: opens the personal fields. Repeat it for older keys.",
 )
 
 
@@ -87,6 +93,7 @@ def run(
             "--no-tls on a bench"
         )
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    leave_no_traces()
     stopped = stop_signals()
     options = Options(
         host=host,
@@ -112,13 +119,15 @@ def run(
 @click.option("--limit", default=20, show_default=True, help="How many, newest first.")
 @click.option("--kiosk", default="", help="Only of this kiosk.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON line each.")
-def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_json: bool) -> None:
+def list_(
+    database: Path, key_files: tuple[Path, ...], limit: int, kiosk: str, *, as_json: bool
+) -> None:
     """Show the newest check-ins."""
-    key = _key(key_file)
+    keys = _keys(key_files)
     with _said():
         newest = list(_open(database, must_exist=True).checkins(limit, kiosk))
     for kept in newest:
-        fields = _fields(kept, key)
+        fields = _fields(kept, keys)
         if as_json:
             click.echo(json.dumps(fields, ensure_ascii=False))
         else:
@@ -138,19 +147,19 @@ def list_(database: Path, key_file: Path | None, limit: int, kiosk: str, *, as_j
 @database
 @key_file
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def export(database: Path, key_file: Path | None, file: Path) -> None:
+def export(database: Path, key_files: tuple[Path, ...], file: Path) -> None:
     """Write every check-in to FILE as CSV (UTF-8, one line each, in the order of the doors).
 
     Without --key-file the personal fields stay sealed and are left out.
     """
-    key = _key(key_file)
+    keys = _keys(key_files)
     store = _open(database, must_exist=True)
     with _said(file):
         # Personal data: nobody but the one who asked for it.
         opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.fchmod(opened, 0o600)
         with open(opened, "w", encoding="utf-8", newline="") as out:  # noqa: PTH123  a descriptor
-            rows = [_fields(kept, key) for kept in store.all_checkins()]
+            rows = [_fields(kept, keys) for kept in store.all_checkins()]
             personal = sorted({name for row in rows for name in row} - {*COLUMNS, "person"})
             writer = csv.DictWriter(out, [*COLUMNS, "person", *personal], restval="")
             writer.writeheader()
@@ -261,16 +270,23 @@ def _said(file: Path | None = None) -> Iterator[None]:
         raise click.ClickException(f"{file}: {error.strerror}") from error
 
 
-def _key(file: Path | None) -> CentralKey | None:
-    if file is None:
-        return None
-    try:
-        return CentralKey(file.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"{file}: {error}") from error
+def _keys(files: tuple[Path, ...]) -> Keys:
+    """The keys by their names. One that others may read is not used: it opens who came."""
+    found = {}
+    for file in files:
+        try:
+            if file.stat().st_mode & OTHERS_MAY:
+                raise click.ClickException(
+                    f"{file}: others on this machine may read it: `chmod 600 {file}`"
+                )
+            key = CentralKey(file.read_text(encoding="ascii").strip())
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{file}: {error}") from error
+        found[key.key_id] = key
+    return found
 
 
-def _fields(kept: Kept, key: CentralKey | None) -> dict[str, object]:
+def _fields(kept: Kept, keys: Keys) -> dict[str, object]:
     """A check-in as named values; the personal ones among them where `key` opens them."""
     checkin, data = kept.checkin, kept.checkin.data
     fields: dict[str, object] = {
@@ -291,19 +307,21 @@ def _fields(kept: Kept, key: CentralKey | None) -> dict[str, object]:
         "verified": data.credential.verified,
         "turned_away": data.refused,
     }
-    return {**dict(_person(kept, key)), **fields}  # a person's field never hides one of ours
+    return {**dict(_person(kept, keys)), **fields}  # a person's field never hides one of ours
 
 
-def _person(kept: Kept, key: CentralKey | None) -> Iterator[tuple[str, str]]:
+def _person(kept: Kept, keys: Keys) -> Iterator[tuple[str, str]]:
     data = kept.checkin.data
     if data.person is not None:
         yield "person", "readable"
         yield from data.person.items()
-    elif key is None or data.sealed is None:
+    elif data.sealed is None or not keys:
         yield "person", "sealed"
+    elif data.sealed.key not in keys:
+        yield "person", f"sealed to key {data.sealed.key}, which is not among those given"
     else:
         try:
-            opened = event.open_person(key.open(event.sealed_bytes(data.sealed)))
+            opened = event.open_person(keys[data.sealed.key].open(event.sealed_bytes(data.sealed)))
         except (SealError, EventError) as error:
             yield "person", f"sealed to key {data.sealed.key}: {error}"
         else:

@@ -1,10 +1,13 @@
 """What the commands of kiosk and daemon share: where the settings are, and how they stop."""
 
+import resource
 import signal
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
@@ -37,6 +40,30 @@ def load(file: Path) -> Settings:
         return settings.load(file)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+
+
+def leave_no_traces() -> None:
+    """A program that meets visitors' data may crash, and tells where, but not with what.
+
+    No core dump, which would hold frames and fields (systemd-coredump heeds the limit too,
+    core(5)), and a traceback without the messages: a ValueError quotes what it couldn't read.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.excepthook = _say_where
+
+
+def _say_where(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    frames = traceback.extract_tb(trace)
+    told: BaseException | None = error
+    while told is not None:
+        sys.stderr.write("".join(traceback.format_list(frames)))
+        sys.stderr.write(f"{type(told).__name__} (its message may name a visitor: left out)\n")
+        told = told.__cause__ or told.__context__
+        frames = traceback.extract_tb(told.__traceback__) if told is not None else frames
 
 
 def stop_signals() -> Event:

@@ -19,7 +19,7 @@ class KioskHealth(msgspec.Struct, frozen=True):
     """How the kiosk process is, for the daemon's state message. `tick` is monotonic, of `boot`.
 
     `trust_days` and `revocations_days` are the ages of the signed lists; None where there is none,
-    or where the clock can't tell.
+    or where the clock can't tell. `settings_version` is of the signed settings in force.
     """
 
     boot: str
@@ -29,6 +29,7 @@ class KioskHealth(msgspec.Struct, frozen=True):
     faults: list[str] = []
     trust_days: float | None = None
     revocations_days: float | None = None
+    settings_version: int | None = None
 
 
 class SyncHealth(msgspec.Struct, frozen=True):

@@ -133,8 +133,8 @@ class Policy(Section, frozen=True):
     authority: Annotated[
         str,
         Meta(
-            description="the public key that signs trust lists and revocations, as `vaora-pass "
-            "keygen` prints it; without it neither is read"
+            description="the public key that signs trust lists, revocations and settings sent "
+            "over the network, as `vaora-pass keygen` prints it; without it none is taken"
         ),
     ] = ""
     trust_file: Annotated[
@@ -404,6 +404,15 @@ class Settings(Section, frozen=True):
     @property
     def outbox_file(self) -> Path:
         return Path(self.kiosk.data_dir) / "outbox.db"
+
+    @property
+    def settings_arrived(self) -> Path:
+        """Signed settings as the network brought them, and below as they were taken."""
+        return Path(self.kiosk.data_dir) / "settings.arrived"
+
+    @property
+    def settings_taken(self) -> Path:
+        return Path(self.kiosk.data_dir) / "settings.signed"
 
     @property
     def kiosk_health_file(self) -> Path:

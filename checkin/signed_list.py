@@ -1,4 +1,4 @@
-"""The two signed files a kiosk goes by: whose signatures count, and which passes don't any more.
+"""What is signed for kiosks: whose signatures count, which passes don't any more, and settings.
 
 A file is one COSE_Sign1 message (RFC 9052) signed with the authority's Ed25519 key, around a JSON
 document. It comes by hand, on a stick or over the network: who carried it doesn't matter. A newer
@@ -58,10 +58,22 @@ class Revocations(msgspec.Struct, frozen=True, tag="vaora-revocations", tag_fiel
     passes: list[str] = []
 
 
-ListT = TypeVar("ListT", TrustList, Revocations)
+class SignedSettings(msgspec.Struct, frozen=True, tag="vaora-settings", tag_field="type"):
+    """What the central may change from afar. `seal` is its public key, empty for no change.
+
+    A kiosk seals to the new key from its next check-in on; what is sealed already stays as it is,
+    so the central keeps its old key as long as an old backlog may come.
+    """
+
+    version: Version
+    issued: str
+    seal: str = ""
 
 
-def sign(document: TrustList | Revocations, key: SigningKey) -> bytes:
+ListT = TypeVar("ListT", TrustList, Revocations, SignedSettings)
+
+
+def sign(document: TrustList | Revocations | SignedSettings, key: SigningKey) -> bytes:
     return key.sign(msgspec.json.encode(document))
 
 

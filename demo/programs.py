@@ -190,6 +190,7 @@ class Bench:
         """Write the key and the settings."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.key_file.exists():
+            self.key_file.touch(0o600)
             self.key_file.write_text(new_private_key())
         quick = {
             "host": "127.0.0.1",

@@ -15,7 +15,7 @@ import click
 
 from checkin import VERSION, lock, names, settings
 from checkin.clock import SystemClock
-from checkin.command_line import load, settings_option, stop_signals
+from checkin.command_line import leave_no_traces, load, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_damaged
 from checkin.seal import CentralSeal, SealError
@@ -36,6 +36,7 @@ from kiosk.ports import (
     Panel,
     PanelError,
 )
+from kiosk.told import Told
 from kiosk.trusted import Trusted
 from kiosk.watch import WATCHER_FILE, Quality, Watch, drawn, read_seen
 
@@ -73,6 +74,7 @@ def run(settings_file: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     loaded = load(settings_file)
     seal = _seal(loaded)
+    leave_no_traces()
     stopped = stop_signals()
     try:
         _serve(loaded, seal, stopped)
@@ -273,7 +275,7 @@ def _loop(
     clock = SystemClock()
     now = clock.moment()
     memory = Memory(loaded.sightings_file, now)
-    trusted = _trusted(loaded)
+    trusted, told = _trusted(loaded), _told(loaded)
     station = _station(loaded, memory, trusted)
     visits = [(v.tag, v.tick, v.direction) for v in outbox.visits(now.boot, MOST_VISITORS)]
     begin = memory.begin
@@ -288,10 +290,11 @@ def _loop(
         outbox=outbox,
         panel=panel,
         clock=clock,
-        seal=seal,
+        seal=told.seal() or seal,
         random=secrets.token_bytes,
         memory=memory,
         trusted=trusted,
+        told=told,
         stale_after_days=loaded.policy.stale_after_days,
         lamp_below=loaded.panel.lamp_below if loaded.panel.lamp_pin else 0,
         watch=Watch(Path(loaded.kiosk.runtime_dir), camera.name, lambda: decoder.effort, _quality),
@@ -349,6 +352,12 @@ def _trusted(loaded: Settings) -> Trusted:
         return Trusted(settings_.authority, settings_.trust_file, settings_.revocations_file)
     except SignedListError as error:
         raise click.ClickException(f"[policy] {error}") from error
+
+
+def _told(loaded: Settings) -> Told:
+    told = Told(loaded.settings_arrived, loaded.settings_taken, loaded.policy.authority)
+    told.refresh()
+    return told
 
 
 def _camera(loaded: Settings) -> Camera:

@@ -26,6 +26,7 @@ from kiosk.ports import (
     Panel,
     Pattern,
 )
+from kiosk.told import Told
 from kiosk.trusted import Trusted
 from kiosk.watch import Watch
 
@@ -77,6 +78,7 @@ class KioskLoop:
         health_file: Path,
         not_synced_after_s: float = 900.0,
         trusted: Trusted | None = None,
+        told: Told | None = None,
         stale_after_days: float = 30.0,
         lamp_below: float = 0.0,
         watch: Watch | None = None,
@@ -95,6 +97,7 @@ class KioskLoop:
         self._health_file = health_file
         self._not_synced_after_s = not_synced_after_s
         self._trusted = trusted
+        self._told = told
         self._stale_after_days = stale_after_days
         self._lamp = Lamp(lamp_below)
         self._lamp_is_on = False
@@ -388,7 +391,10 @@ class KioskLoop:
         self._panel.play(feedback.after(feedback.SELF_TEST, result))
 
     def _check_trust(self, now: Moment) -> None:
-        """Take over a newer list; a list that is stale or can't be used is a fault."""
+        """Take over what is newer; a list that is stale or can't be used is a fault."""
+        if self._told is not None and self._told.refresh():
+            self._seal = self._told.seal() or self._seal
+            self._health_due = 0.0
         if self._trusted is None:
             return
         fresh = self._trusted.refresh()
@@ -456,6 +462,7 @@ class KioskLoop:
             faults=sorted(self._faults),
             trust_days=ages.trust_days if ages else None,
             revocations_days=ages.revocations_days if ages else None,
+            settings_version=self._told.version if self._told is not None else None,
         )
         try:
             health.write(self._health_file, mine)

@@ -14,7 +14,8 @@ import msgspec
 from checkin import VERSION, cose, passes, signed_list
 from checkin.cose import CoseError, SigningKey
 from checkin.passes import PASS_KINDS, PassKind
-from checkin.signed_list import Revocations, Signer, TrustList
+from checkin.seal import CentralSeal, SealError
+from checkin.signed_list import Revocations, SignedSettings, Signer, TrustList
 from provisioning import qr
 
 _PASS_ID = re.compile(r"[0-9a-f]{16}")
@@ -154,6 +155,24 @@ def trust(
         pass_keys=list(pass_keys),
     )
     _write(out, signed_list.sign(document, _key(key_file)))
+
+
+@main.command()
+@key_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@click.option("--version", "number", type=click.IntRange(1), required=True, help="Ever higher.")
+@click.option("--seal", required=True, help="The central's new public key, as its keygen says it.")
+def settings(key_file: Path, out: Path, number: int, seal: str) -> None:
+    """Sign settings for kiosks: the key that they seal personal fields to from now on.
+
+    Publish OUT, retained, to vaora/v1/<checkpoint>/<kiosk>/settings. Keep the central's old key
+    too: backlogs that were sealed to it may still come.
+    """
+    try:
+        CentralSeal(seal)
+    except SealError as error:
+        raise click.ClickException(f"--seal: {error}") from error
+    _write(out, signed_list.sign(SignedSettings(number, _now(), seal), _key(key_file)))
 
 
 def _certificates(folder: Path | None) -> list[Signer]:

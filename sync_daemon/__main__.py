@@ -13,7 +13,7 @@ import click
 
 from checkin import VERSION, event, lock, names, recovery, stick
 from checkin.clock import SystemClock
-from checkin.command_line import load, settings_option, stop_signals
+from checkin.command_line import leave_no_traces, load, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
@@ -64,6 +64,7 @@ def run(settings_file: Path, *, verbose: bool) -> None:
         lock.hold(Path(loaded.kiosk.data_dir) / "sync.lock", "vaora-sync")
     except AlreadyRunningError as error:
         raise click.ClickException(str(error)) from error
+    leave_no_traces()
     stopped = stop_signals()
     while not stopped.is_set():
         outbox = _wait_for_outbox(loaded, stopped)
@@ -278,6 +279,7 @@ def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
+        settings_file=loaded.settings_arrived if loaded.policy.authority else None,
         certificate=partial(_certificate, tls),
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
@@ -291,11 +293,14 @@ def _certificate(tls: Tls | None) -> Certificate:
 def _options(loaded: Settings, address: Address) -> Options:
     broker = loaded.broker
     tls = Tls(broker.ca_file, broker.cert_file, broker.key_file) if broker.tls else None
+    subscriptions = [address.receipt]
+    if loaded.policy.authority:  # without it nothing that came could be believed
+        subscriptions.append(address.settings)
     return Options(
         host=broker.host,
         port=broker.port,
         client_id=f"vaora-{address.checkpoint}-{address.kiosk}",
-        subscriptions=(address.receipt,),
+        subscriptions=tuple(subscriptions),
         will=Message(address.state, encode(State(online=False))),
         tls=tls,
         keepalive_s=broker.keepalive_s,

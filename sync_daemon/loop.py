@@ -48,6 +48,8 @@ LOOK_AT_CERTIFICATE_S = 3600.0
 
 SOON_DAYS = 30.0  # a technician's round comes by more often
 
+LONGEST_SETTINGS_BYTES = 65_536
+
 HEALTH_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0  # a state takes some queries and files: not ten times a second
 DISK_AGAIN_S = 1.0
@@ -81,6 +83,7 @@ class SyncLoop:
         machine: Callable[[], tuple[float | None, bool | None]] = lambda: (None, None),
         certificate: Callable[[], Certificate] = lambda: Certificate(None),
         certificate_files: Callable[[], object] = tuple,
+        settings_file: Path | None = None,
         confirm: Literal["central", "broker"] = "central",
     ) -> None:
         self._needs_refusals = confirm == "broker"
@@ -96,6 +99,7 @@ class SyncLoop:
         self._machine = machine
         self._look_at_certificate = certificate
         self._certificate_files = certificate_files
+        self._settings_file = settings_file
         self._certificate = Certificate(None)
         self._certificate_due = 0.0
         self._files_due = 0.0
@@ -220,6 +224,8 @@ class SyncLoop:
                 self._hear_receipt(message, now)
 
     def _hear_receipt(self, message: Message, now: Moment) -> None:
+        if message.topic == self._address.settings:
+            self._put_down_settings(message.body)
         if message.topic != self._address.receipt:
             return
         try:
@@ -231,6 +237,22 @@ class SyncLoop:
         self._obey(self._sender.receipt(receipt, now.tick), now)
         if was_silent:
             log.info("the central answers again")
+
+    def _put_down_settings(self, body: bytes) -> None:
+        """Leave it to the kiosk, which has the authority's key, whether these are taken."""
+        if self._settings_file is None or not 0 < len(body) <= LONGEST_SETTINGS_BYTES:
+            return
+        beside = self._settings_file.with_name(self._settings_file.name + ".part")
+        try:
+            if self._settings_file.exists() and self._settings_file.read_bytes() == body:
+                return
+            beside.write_bytes(body)
+            beside.chmod(0o640)
+            beside.replace(self._settings_file)
+        except OSError as error:
+            log.warning("settings came and could not be put down: %s", error)
+        else:
+            log.info("settings came; the kiosk takes them if they are signed and newer")
 
     def _obey(self, actions: list[Action], now: Moment) -> None:
         for action in actions:
@@ -369,6 +391,7 @@ class SyncLoop:
             trust_days=kiosk.trust_days if kiosk else None,
             revocations_days=kiosk.revocations_days if kiosk else None,
             certificate_days=self._certificate.days(now.at) if now.synced else None,
+            settings_version=kiosk.settings_version if kiosk else None,
             anchors=[
                 topics.Anchor(one.boot, one.tick, one.at, one.error_s)
                 for one in self._outbox.anchors(topics.MOST_ANCHORS)

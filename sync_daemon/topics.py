@@ -3,6 +3,7 @@
 vaora/v1/<checkpoint>/<kiosk>/checkins   up
 vaora/v1/<checkpoint>/<kiosk>/state      up, retained
 vaora/v1/<checkpoint>/<kiosk>/receipt    down
+vaora/v1/<checkpoint>/<kiosk>/settings   down, retained
 """
 
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class Address:
     @property
     def receipt(self) -> str:
         return self.topic("receipt")
+
+    @property
+    def settings(self) -> str:
+        return self.topic("settings")
 
 
 ALL_CHECKINS = Address("+", "+").checkins
@@ -137,6 +142,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     trust_days: float | None = None
     revocations_days: float | None = None
     certificate_days: float | None = None
+    settings_version: int | None = None
     anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
 
 

@@ -40,8 +40,17 @@ MAY_IMPORT = {
     | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"},
     "kiosk.devices": ANY | {"kiosk.devices", "kiosk.ports"},
     "kiosk.loop": ANY
-    | {"checkin", "kiosk.logic", "kiosk.ports", "kiosk.memory", "kiosk.trusted", "kiosk.watch"},
+    | {
+        "checkin",
+        "kiosk.logic",
+        "kiosk.ports",
+        "kiosk.memory",
+        "kiosk.told",
+        "kiosk.trusted",
+        "kiosk.watch",
+    },
     "kiosk.reading": ANY | {"checkin", "kiosk.logic", "kiosk.trusted"},
+    "kiosk.told": ANY | {"checkin"},
     "kiosk.trusted": ANY | {"checkin", "kiosk.logic"},
     "kiosk.watch": ANY | {"checkin", "kiosk.logic", "kiosk.ports"},
     "kiosk.memory": ANY | {"checkin"},

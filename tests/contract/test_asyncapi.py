@@ -9,7 +9,7 @@ from checkin import event
 from checkin.event import Data
 from kiosk.logic import credentials
 from sync_daemon import topics
-from sync_daemon.topics import Address, OutboxState, Receipt, Refusal, State
+from sync_daemon.topics import Address, Anchor, OutboxState, Receipt, Refusal, State
 from tests.contract_document import DOCUMENT, check
 from tests.made_up import NOON, body
 
@@ -61,6 +61,7 @@ def test_the_channels_are_the_topics():
     address = Address("{checkpoint}", "{kiosk}")
     assert channels == {
         "checkins": address.checkins, "state": address.state, "receipt": address.receipt,
+        "settings": address.settings,
     }  # fmt: skip
     types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
     assert types["checkins"] == topics.CHECKINS_TYPE
@@ -77,6 +78,7 @@ def test_the_schemas_name_every_field_and_no_other():
         (schemas["data"]["properties"]["sealed"], event.Sealed),
         (schemas["state"], State),
         (schemas["state"]["properties"]["outbox"], OutboxState),
+        (schemas["state"]["properties"]["anchors"]["items"], Anchor),
         (schemas["receipt"], Receipt),
         (schemas["receipt"]["properties"]["refused"]["items"], Refusal),
     ):

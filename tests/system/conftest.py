@@ -30,11 +30,11 @@ def link(broker):
     made.close()
 
 
-def code_frames(folder, count, blank=0):
-    """Small frames, each with a visitor code of its own, and `blank` empty ones after each."""
+def code_frames(folder, count, blank=0, payloads=()):
+    """Small frames, each with a code of its own (a visitor's), and `blank` empty ones after it."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        code = segno.make(payload(number), micro=False)
+        code = segno.make(payloads[number] if payloads else payload(number), micro=False)
         dark = np.array([[bool(module) for module in row] for row in code.matrix])
         grey = np.pad(np.where(dark, 0, 255).astype(np.uint8), 4, constant_values=255)
         cv2.imwrite(

@@ -3,6 +3,7 @@
 import csv
 import json
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ import pytest
 
 from central.store import Store
 from checkin.outbox import CHECKED_AT_START_BYTES, Outbox
-from checkin.settings import Camera
+from checkin.settings import Camera, Policy
 from checkin.settings import Door as DoorSettings
+from demo.people import person
 from sync_daemon.broker import Broker, Connected, Options, Received
 from sync_daemon.protocol import Receiver
 from sync_daemon.topics import Address
@@ -40,9 +42,9 @@ def run(program, *arguments, check=False):
     ("program", "commands"),
     [
         ("vaora-kiosk", ["run", "settings", "decode", "read", "watch"]),
-        ("vaora-sync", ["run", "status"]),
-        ("vaora-central", ["run", "list", "export", "keygen"]),
-        ("vaora-pass", ["keygen", "issue", "trust", "revoke"]),
+        ("vaora-sync", ["run", "status", "replay", "export", "confirm", "recover"]),
+        ("vaora-central", ["run", "list", "export", "import", "keygen"]),
+        ("vaora-pass", ["keygen", "issue", "trust", "revoke", "settings"]),
     ],
 )
 def test_help_names_every_command_and_each_explains_itself(program, commands):
@@ -203,16 +205,96 @@ def test_the_whole_path(door, tmp_path):
     assert "sealed" in out.read_text()
 
 
-def test_nothing_personal_is_readable_on_the_disk_or_in_a_log(door):
-    kiosk, sync, central = door.start_kiosk(), door.start_sync(), door.start_central()
-    kiosk.wait(60)
+def people_frames(folder, count):
+    """Cards of made-up visitors, one frame each, an empty one behind each."""
+    for number in range(count):
+        one = folder / f"{number}"
+        code_frames(one, 1, blank=1, payloads=[person(number, seed=4).payload])
+        for file in one.iterdir():
+            file.rename(folder / f"{number:05}-{file.name}")
+        one.rmdir()
+    return folder
+
+
+def personal(number):
+    """What of a made-up visitor must be nowhere: number, name and address, as text and as bytes."""
+    somebody = person(number, seed=4)
+    place = somebody.payload.decode().split("|")[5]
+    words = [somebody.id_number, somebody.name, place]
+    return [form for word in words for form in (word.encode(), word.encode("utf-16-le"))]
+
+
+def found_in(folder, said_, count):
+    """Where anything personal lies: in files, their names, or what programs said."""
+    wanted = [form for number in range(count) for form in personal(number)]
+    for file in folder.rglob("*"):
+        there = str(file).encode() + (file.read_bytes() if file.is_file() else b"")
+        if any(form in there for form in wanted):
+            yield str(file)
+    for line in said_:
+        if any(form in line.text.encode() for form in wanted):
+            yield line.text
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_days_run_leaves_nothing_personal_that_can_be_read(tmp_path, broker, sealed):
+    """Whatever it wrote: files, logs, state, file names, also where a program was killed hard.
+
+    With `seal = "off"` the same search finds them, so it is known to look in the right places.
+    """
+    count = 8
+    frames = people_frames(tmp_path / "frames", count)
+    door = Door(
+        tmp_path / "bench",
+        broker.port,
+        camera=Camera(source="replay", path=str(frames), fps=30),
+        policy=Policy(keep=("cccd.name", "cccd.dob", "cccd.id_number", "cccd.address")),
+        broker={"state_every_s": 1.0},
+    )
+    door.prepare()
+    if not sealed:
+        text = door.settings_file.read_text(encoding="utf-8")
+        key = door.settings.seal
+        door.settings_file.write_text(text.replace(f'seal = "{key}"', 'seal = "off"'), "utf-8")
+    central, sync = door.start_central(), door.start_sync()
+    assert door.start_kiosk().wait(60) == 0
     wait_until(lambda: door.summary().pending == 0, 20, "everything confirmed")
-    sync.stop()
-    central.stop()
-    for file in door.folder.rglob("*"):
-        if file.is_file():
-            assert b"N0000" not in file.read_bytes(), file
-    assert not said(door, "N0000")
+    assert door.appended() == count
+    for program in (sync, central):
+        program.process.send_signal(signal.SIGABRT)  # asks for a core dump
+        program.wait(10)
+    lines = said(door, "")
+    # The broker's own files are in the folder beside: it must not have them either.
+    places = [*found_in(door.folder, lines, count), *found_in(broker.folder, [], count)]
+    if sealed:
+        assert places == []
+    else:
+        assert any(place.endswith("outbox.db") or "outbox.db-wal" in place for place in places)
+    assert not list(door.folder.rglob("core*"))
+
+
+CRASH = """
+import sys
+from checkin.command_line import leave_no_traces
+leave_no_traces()
+def read(text):
+    try:
+        int(text)
+    except ValueError as error:
+        raise RuntimeError(f"no number: {text}") from error
+read("Nguyễn Văn Mẫu")
+"""
+
+
+def test_a_crash_says_where_and_not_with_what():
+    ended = subprocess.run(
+        [sys.executable, "-c", CRASH], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert ended.returncode == 1
+    assert "RuntimeError" in ended.stderr
+    assert "ValueError" in ended.stderr
+    assert "line 7, in read" in ended.stderr
+    assert "Nguyễn" not in ended.stderr
 
 
 def test_one_code_held_up_is_one_check_in_across_a_kill(tmp_path, broker):
