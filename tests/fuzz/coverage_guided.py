@@ -57,10 +57,9 @@ class Outcome:
 
     def __str__(self):
         slowest = f"slowest {1000 * self.slowest_s:.2f} ms ({self.slowest_bytes} bytes)"
-        said = f"{self.name}: {self.executions} executions, {slowest}"
-        return (
-            said if not self.why else f"{said}\n{self.why}\n{self.finding or 'no input is known'}"
-        )
+        said = [f"{self.name}: {self.executions} executions, {slowest}"]
+        said += [self.why, str(self.finding or "no input is known")] if self.why else []
+        return "\n".join(said)
 
 
 def fuzz(name, seconds, folder=FOLDER):
@@ -69,10 +68,11 @@ def fuzz(name, seconds, folder=FOLDER):
     _make_ready(place, name)
     status, words = _run("fuzz", name, place, str(seconds))
     found = sorted((place / "found").iterdir())
+    if not found and not status:
+        status, words = _run("time", name, place)
     if found or status:
         why = f"exit status {status}\n" + "\n".join(words.splitlines()[-40:])
         return Outcome(name, _executions(place), 0.0, 0, found[0] if found else None, why)
-    status, words = _run("time", name, place)
     slowest_s, size, file = words.split("\n")[0].split(" ", 2)
     finding, why = _judged(float(slowest_s), place, Path(file))
     return Outcome(name, _executions(place), float(slowest_s), int(size), finding, why)
@@ -98,8 +98,8 @@ def _make_ready(place, name):
     target = _target(name)
     for kind in ("corpus", "seeds", "found", "slow"):
         (place / kind).mkdir(parents=True, exist_ok=True)
-    for old in (place / "slow").iterdir():
-        old.unlink()
+    for old in [*(place / "slow").iterdir(), place / "count"]:
+        old.unlink(missing_ok=True)
     for found in (place / "found").iterdir():
         found.replace(place / "corpus" / found.name)  # tried again, first of all
     for seed in target.seeds:

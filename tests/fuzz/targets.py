@@ -214,13 +214,11 @@ def parse(data):
     assert settings.parse(settings.as_toml(read)) == read
 
 
-HEALTH_FILE = Path(tempfile.mkdtemp(prefix="vaora-fuzz-")) / "health.json"
-
-
 def read_health(data):
-    HEALTH_FILE.write_bytes(data)
-    for kind in (KioskHealth, SyncHealth):
-        health.read(HEALTH_FILE, kind, boot=made_up.BOOT, tick=101.0)
+    with tempfile.NamedTemporaryFile(prefix="vaora-fuzz-", buffering=0) as file:
+        file.write(data)
+        for kind in (KioskHealth, SyncHealth):
+            health.read(Path(file.name), kind, boot=made_up.BOOT, tick=101.0)
 
 
 def read_list(data):
