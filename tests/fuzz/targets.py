@@ -27,7 +27,14 @@ from checkin.cose import CoseError, SigningKey
 from checkin.event import EventError
 from checkin.health import KioskHealth, SyncHealth
 from checkin.settings import SettingsError
-from checkin.signed_list import CardKey, Revocations, SignedListError, Signer, TrustList
+from checkin.signed_list import (
+    CardKey,
+    Revocations,
+    SignedListError,
+    SignedSettings,
+    Signer,
+    TrustList,
+)
 from kiosk.logic import credentials
 from kiosk.logic.credentials import shc
 from kiosk.logic.credentials.foreign import Foreign
@@ -222,7 +229,7 @@ def read_health(data):
 
 
 def read_list(data):
-    for kind in (TrustList, Revocations):
+    for kind in (TrustList, Revocations, SignedSettings):
         with contextlib.suppress(SignedListError):
             signed_list.read(data, kind, AUTHORITY.public)
 
@@ -230,8 +237,9 @@ def read_list(data):
 def read_document(data):
     """A list whose signature is right, around anything: an authority errs too."""
     raw = AUTHORITY.sign(data)
-    with contextlib.suppress(SignedListError):
-        signed_list.read(raw, Revocations, AUTHORITY.public)
+    for kind in (Revocations, SignedSettings):
+        with contextlib.suppress(SignedListError):
+            signed_list.read(raw, kind, AUTHORITY.public)
     try:
         lists = signed_list.read(raw, TrustList, AUTHORITY.public)
     except SignedListError:
@@ -426,6 +434,7 @@ LISTS = [
         pass_keys=[signed.b64u(DESK.public)],
     ),
     Revocations(version=1, issued="2026-11-22T00:00:00Z", passes=["00" * 8]),
+    SignedSettings(version=3, issued="2026-11-22T00:00:00Z", seal="QUJD"),
 ]
 TOKEN = signed.sign1(cbor2.dumps(signed.claims()), EC_KEY)
 PASS_CLAIMS = cose.take_apart(cose.from_base45(PASS.removeprefix("VP1:"))).payload
