@@ -1,6 +1,6 @@
 # `make` alone lists the words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test power fuzz bench names lint pictures docs clean
+.PHONY: help demo test power fuzz soak bench names lint pictures docs clean
 
 PY := .venv/bin/python
 CAMERA ?=
@@ -24,6 +24,9 @@ power: .venv/ready ## cut the power CUTS times (500) on a disk that forgets what
 
 fuzz: .venv/ready ## give every parser any bytes, SECONDS (600) each; findings go to build/fuzz
 	@$(PY) -m tests.fuzz.coverage_guided all $(SECONDS)
+
+soak: .venv/ready ## a simulated week: 50,000 visitors and 300 faults, under two minutes
+	@SOAK_VISITS=50000 $(PY) -m pytest tests/simulation/test_a_week.py
 
 bench: .venv/ready ## print measured figures beside their references, a JSON line each
 	@$(PY) -m bench

@@ -63,7 +63,7 @@ def read(file: Path, kind: type[Health], *, boot: str, tick: float) -> Health | 
     try:
         with file.open("rb") as opened:
             health = msgspec.json.decode(opened.read(LONGEST_FILE_BYTES), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     fresh = health.boot == boot and 0 <= tick - health.tick <= STALE_S
     return health if fresh else None

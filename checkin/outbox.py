@@ -35,6 +35,8 @@ PAGE_BYTES = 8192
 # Pages in the write-ahead log until SQLite copies them into the file: 2 MB, some 250 check-ins.
 LOG_PAGES = 256
 
+ROOM_FOR_LOG = 4  # the log and the pages, and as much again
+
 CONFIRMATIONS_EVERY = timedelta(minutes=10)
 
 PRUNED_AT_ONCE = 500  # rows; a longer transaction would keep the door waiting for the lock
@@ -183,11 +185,13 @@ class Outbox:
         free pages: the next check-ins use them too.
         """
         self._db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
-        (free,) = self._db.execute("pragma freelist_count").fetchone()
         (page_bytes,) = self._db.execute("pragma page_size").fetchone()
+        self._db.execute("drop table if exists room")  # a power cut left it
+        if self._free_bytes() < ROOM_FOR_LOG * LOG_PAGES * page_bytes:
+            return  # slower, and what space there is stays for check-ins
         with self._transaction():
-            self._db.execute("create table if not exists room (filler blob)")
-            size = (max(LOG_PAGES, free) + 1) * page_bytes
+            self._db.execute("create table room (filler blob)")
+            size = (LOG_PAGES + 1) * page_bytes
             self._db.execute("insert into room values (zeroblob(?))", (size,))
         self._db.execute("drop table room")  # not above: SQLite logs no page that is freed at once
         self._db.execute("pragma wal_checkpoint(restart)")

@@ -32,6 +32,10 @@ END = 2**62
 # each costs 16 bytes, and what is forgotten is only sent again.
 MOST_BEYOND = 4096
 
+# Outboxes of one kiosk that the central counts: a new SD card every week for ten years. Each costs
+# memory, and a kiosk that invents names must not have it all.
+MOST_OUTBOXES = 500
+
 # Refusals that a ledger keeps until the kiosk knows of them.
 MOST_UNTOLD = 4096
 
@@ -301,7 +305,10 @@ class Sender:
         if receipt.outbox != self.outbox:
             return []
         self._failures = self._silences = 0
-        self._progress_tick = self._resume_at = tick
+        self._resume_at = tick
+        if receipt.through > self._confirmed or receipt.again:
+            # One that says nothing new answers a state: what is in flight may be lost all the same.
+            self._progress_tick = tick
         self._ask_again(receipt.again)
         if self._terms.confirm == "broker":
             return []
@@ -516,13 +523,24 @@ class Receiver:
     def __init__(self, ledgers: Ledgers | None = None) -> None:
         self.ledgers: Ledgers = ledgers if ledgers is not None else {}
         self._due: dict[tuple[Address, str], None] = {}
+        self._outboxes: dict[Address, set[str]] = {}
+        for address, outbox in self.ledgers:
+            self._outboxes.setdefault(address, set()).add(outbox)
 
     def receive(self, address: Address, body: bytes) -> Delivery:
         """Read one message from the kiosk at `address`. Never raises, whatever the bytes."""
         try:
-            return Delivery(address, _all_of(body, address))
+            delivery = Delivery(address, _all_of(body, address))
         except EventError:
-            return _what_is_right_of(body, address)
+            delivery = _what_is_right_of(body, address)
+        named = {run.outbox for run in delivery.runs} | {one for one, _, _ in delivery.refused}
+        if self._are_too_many(address, named):
+            return Delivery(address, trouble=f"names more than {MOST_OUTBOXES} outboxes")
+        return delivery
+
+    def _are_too_many(self, address: Address, named: set[str]) -> bool:
+        known = self._outboxes.get(address, set())
+        return not named <= known and len(named | known) > MOST_OUTBOXES
 
     def kept(self, delivery: Delivery) -> None:
         """Everything in `delivery` is on the central's disk."""
@@ -536,7 +554,7 @@ class Receiver:
 
         Only a range that is missing here can be gone: a kiosk's word doesn't undo what we have.
         """
-        if state.outbox is None:
+        if state.outbox is None or self._are_too_many(address, {state.outbox.id}):
             return []
         ledger = self._ledger(address, state.outbox.id)
         ledger.knows(state.outbox.confirmed)
@@ -564,6 +582,7 @@ class Receiver:
 
     def _ledger(self, address: Address, outbox: str) -> Ledger:
         self._due[address, outbox] = None
+        self._outboxes.setdefault(address, set()).add(outbox)
         return self.ledgers.setdefault((address, outbox), Ledger())
 
 
@@ -575,7 +594,8 @@ def _all_of(body: bytes, address: Address) -> tuple[Run, ...]:
     for checkpoint, kiosk in {(one.data.checkpoint, one.data.kiosk) for one in checkins}:
         _belongs(checkpoint, kiosk, address)
     first, last = checkins[0].seq, checkins[-1].seq
-    in_order = [one.sequence for one in checkins] == list(
+    # Counted before they are named: a stranger's last may be a billion past the first.
+    in_order = last - first + 1 == len(checkins) and [one.sequence for one in checkins] == list(
         map(event.sequence, range(first, last + 1))
     )
     if not in_order or len({one.outbox for one in checkins}) > 1:

@@ -100,7 +100,7 @@ class OutboxState(msgspec.Struct, frozen=True):
     `gone` are ranges that were asked for and are not there any more.
     """
 
-    id: str
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
     appended: Seq
     confirmed: Seq
     pending: int

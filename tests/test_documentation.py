@@ -107,6 +107,7 @@ def test_the_topics_in_the_readme_are_the_codes():
         Address("+", "+").checkins,
         Address("+", "+").state,
         Address("<checkpoint>", "<kiosk>").receipt,
+        Address("<checkpoint>", "<kiosk>").settings,
     }
 
 

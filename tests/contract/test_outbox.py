@@ -204,6 +204,43 @@ def test_what_is_known_of_the_clock_stays_as_long_as_its_check_ins(box):
     assert box.anchors(9) == [later]
 
 
+def test_a_start_makes_neither_the_file_nor_its_log_longer(tmp_path):
+    path = tmp_path / "outbox.db"
+    box = Outbox(path)
+    for n in range(6000):
+        append(box, n)
+    box.settle(6000)
+    while box.prune(None):
+        pass
+    box.close()
+    sizes = set()
+    for _ in range(5):
+        box = Outbox(path)
+        assert path.with_name("outbox.db-wal").stat().st_size < 3_000_000
+        box.close()
+        sizes.add(path.stat().st_size)
+    assert len(sizes) == 1
+
+
+def test_what_a_power_cut_left_of_a_start_is_cleared_away(box):
+    with sqlite3.connect(box.path) as db:
+        db.execute("create table room (filler blob)")
+        db.execute("insert into room values (zeroblob(3000000))")
+    again = Outbox(box.path)
+    assert not again._db.execute("select 1 from sqlite_master where name = 'room'").fetchone()
+    append(again, 0)
+    again.close()
+
+
+def test_a_disk_without_room_for_a_long_log_still_starts(box, monkeypatch):
+    append(box, 0)
+    disk = SimpleNamespace(f_bavail=100, f_frsize=4096)
+    monkeypatch.setattr(outbox.os, "statvfs", lambda _path: disk)
+    again = Outbox(box.path)
+    append(again, 1)
+    again.close()
+
+
 def test_a_full_outbox_refuses_and_says_what_to_do(tmp_path):
     box = Outbox(tmp_path / "outbox.db", limit_rows=10)
     for n in range(9):

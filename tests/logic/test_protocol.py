@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sync_daemon.protocol import (
     END,
+    MOST_OUTBOXES,
     MOST_UNTOLD,
     Connect,
     Disconnect,
@@ -216,6 +217,17 @@ def test_a_receipt_for_another_outbox_says_nothing():
     assert link.receipt(Receipt("other", 2, again=[(1, 2)]), 1) == []
     assert link.confirmed == 0
     assert link.in_flight == 1
+
+
+def test_receipts_that_say_nothing_new_dont_put_off_sending_again():
+    """A central answers each state: what the broker dropped must come all the same."""
+    link = online(answer_s=20, batch_rows=1, window=2)
+    for publish in send(link, range(1, 9)):
+        link.acknowledged(publish.number, 1)  # and then the broker drops both
+    for tick in range(5, 26, 5):
+        link.receipt(Receipt("ob", 0), tick)
+        link.actions(tick)
+    assert [publish.first for publish in send(link, range(1, 9), tick=40)] == [1, 2]
 
 
 def test_doubled_and_late_receipts_do_no_harm():
@@ -623,6 +635,20 @@ def test_a_message_that_is_no_batch_is_said_and_confirms_nothing(message):
     assert delivery.trouble
     receiver.kept(delivery)
     assert receiver.receipts() == []
+
+
+def test_a_kiosk_that_invents_outboxes_does_not_get_all_the_memory():
+    receiver = Receiver()
+    receiver.kept(receiver.receive(HERE, batch(body(1, "true"))))
+    for n in range(2 * MOST_OUTBOXES):
+        receiver.kept(receiver.receive(HERE, batch(body(1, f"invented-{n}"))))
+        receiver.state(HERE, state(id=f"said-{n}"))
+    assert len(receiver.ledgers) == MOST_OUTBOXES
+    assert "more than 500 outboxes" in receiver.receive(HERE, batch(body(1, "another"))).trouble
+    delivery = receiver.receive(HERE, batch(body(2, "true")))
+    assert delivery.runs
+    other = Address("cp", "k2")
+    assert receiver.receive(other, batch(body(1, "theirs", kiosk="k2"))).runs
 
 
 @given(st.binary(max_size=200))

@@ -172,6 +172,7 @@ class BadDisk:
         self._world.refusals += not entry.tag
         self._world.every_time_says_how_sure_it_is(encode(self._outbox.id, seq))
         if self._world.chance(0.02):
+            self._world.killed_behind_commit += 1
             raise Killed  # on disk, and nobody was told
         return seq
 
@@ -215,6 +216,9 @@ class BadStore:
 class World:
     """One door for some virtual minutes."""
 
+    answer_s = 5.0
+    keep_confirmed_h = 0.01
+
     def __init__(self, seed, folder, confirm="central", direction="in", contract=False):
         self.random = random.Random(seed)
         self.folder, self.confirm, self.direction = folder, confirm, direction
@@ -224,7 +228,7 @@ class World:
         self.true_times = {}
         self.storm, self.network, self.disk_full = True, True, False
         self.held, self.visits, self.until = [], [], 0.0
-        self.refusals = 0
+        self.refusals, self.killed_behind_commit = 0, 0
         self.greens = Counter()
         self.greens_before = 0
         self.net = Net(self)
@@ -265,7 +269,9 @@ class World:
 
     def start_sync(self):
         self.sync_box = Outbox(self.folder / "outbox.db", create=False)
-        terms = Terms(confirm=self.confirm, batch_rows=5, window=4, answer_s=5, wait_max_s=10)
+        terms = Terms(
+            confirm=self.confirm, batch_rows=5, window=4, answer_s=self.answer_s, wait_max_s=10
+        )
         confirmed = self.sync_box.summary().confirmed
         self.sync_client = Client(self.net, self, (HERE.receipt,))
         self.sync = SyncLoop(
@@ -277,7 +283,7 @@ class World:
             kiosk_health=self.folder / "kiosk-health.json",
             sync_health=self.folder / "sync-health.json",
             state_every_s=20,
-            keep_confirmed_h=0.01,
+            keep_confirmed_h=self.keep_confirmed_h,
         )
 
     def start_central(self):
@@ -330,6 +336,10 @@ class World:
         self.pass_(STEP_S)
         self.weather()
         self.visitors()
+        self.live()
+
+    def live(self):
+        """One turn of everybody, and the promises."""
         try:
             self.kiosk.turn()
         except (CameraError, Killed):

@@ -64,8 +64,8 @@ def test_green_means_on_disk_200_times(tmp_path, capsys):
     for one in doors:
         outbox = Outbox(one.settings.outbox_file)
         rows = outbox.pending(0, 10**6)
-        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
-        assert all(row.intact for row in rows)
+        assert rows.seqs == list(range(1, len(rows.seqs) + 1))
+        assert rows.damaged == []
         outbox.close()
 
 
