@@ -37,6 +37,14 @@ LOG_PAGES = 256
 
 ROOM_FOR_LOG = 4  # the log and the pages, and as much again
 
+# The kinds of SQLite's input and output errors that are about reading.
+UNREADABLE = {
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+    sqlite3.SQLITE_IOERR_DATA,
+}
+
 CONFIRMATIONS_EVERY = timedelta(minutes=10)
 
 PRUNED_AT_ONCE = 500  # rows; a longer transaction would keep the door waiting for the lock
@@ -499,10 +507,11 @@ def set_aside_if_damaged(path: Path, *, thorough: bool = False) -> Path | None:
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    for ending in ("-wal", "-shm", ""):
-        part = path.with_name(path.name + ending)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + ending))
+    with _trouble(f"{path}: is damaged and can't be set aside"):
+        for ending in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + ending)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + ending))
     return aside
 
 
@@ -520,10 +529,14 @@ def _is_sound(path: Path, *, thorough: bool) -> bool:
 def _is_damage(error: Exception) -> bool:
     """Whether the file itself is bad, and not just locked, full, or somebody else's.
 
-    A read error is damage too: so an SD card fails, and a new file may lie on sounder ground.
+    A read error is damage too: so an SD card fails, and a new file may lie on sounder ground. An
+    error in writing is not: what is in the file can still be read, and a new one beside it would
+    fare no better on a disk that has gone read-only.
     """
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one (sqlite.org/rescode.html)
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
+    code = getattr(error, "sqlite_errorcode", 0)  # the low byte is the primary one (rescode.html)
+    if code & 0xFF == sqlite3.SQLITE_IOERR:
+        return code in UNREADABLE
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _make_for_the_group(path: Path) -> None:
@@ -551,6 +564,8 @@ def _trouble(what: str) -> Iterator[None]:
 
 def _hint(error: Exception) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR and not _is_damage(error):
+        return ". The disk takes no writes; after an error of the card Linux mounts it read-only"
     if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
         return (
             ". Run it with sudo, or as a member of the group vaora; if that isn't it, the disk is "
