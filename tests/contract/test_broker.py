@@ -1,5 +1,8 @@
 """The MQTT adapter, against real brokers: mosquitto (MQTT 5) and amqtt (MQTT 3.1.1)."""
 
+import contextlib
+import socket
+import ssl
 import sys
 import threading
 import time
@@ -307,6 +310,34 @@ def test_mutual_tls_connects_and_carries_messages(tls_port, certificates):
         client.publish(Message("t", b"x" * size))
         assert len(hear(client, Received).message.body) == size
     client.close()
+
+
+def test_tls_is_1_3_where_both_know_it(tls_port, certificates):
+    tls = Tls(*(str(certificates / name) for name in ("ca.pem", "kiosk.pem", "kiosk.key")))
+    client = connected(tls_port, "k1-newest", tls=tls)
+    assert client._client.socket().version() == "TLSv1.3"
+    client.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that they are old is the point
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_a_broker_that_knows_only_old_tls_is_not_spoken_to(certificates, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.load_cert_chain(certificates / "broker.pem", certificates / "broker.key")
+    context.minimum_version = context.maximum_version = version
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def greet():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                context.wrap_socket(connection, server_side=True)
+
+        threading.Thread(target=greet, daemon=True).start()
+        tls = Tls(*(str(certificates / name) for name in ("ca.pem", "kiosk.pem", "kiosk.key")))
+        with pytest.raises(BrokerError, match="no TLS connection"):
+            Broker(options(port, "k1", tls=tls)).connect()
 
 
 def test_a_broker_of_another_authority_is_not_trusted(tls_port, certificates):

@@ -6,7 +6,9 @@ from itertools import pairwise
 import pytest
 
 from checkin import event
-from tests.simulation.world import EPOCH, KEY, World
+from sync_daemon import topics
+from sync_daemon.topics import Receipt
+from tests.simulation.world import EPOCH, HERE, KEY, World
 
 STEPS = 150
 
@@ -177,3 +179,28 @@ def test_a_boot_that_never_knew_the_time_is_bounded_on_both_sides(world):
     bounded = [kept.known for kept in door.store.all_checkins() if kept.known.sure == "bounded"]
     for one in bounded:
         assert timedelta(0) < one.latest - one.earliest < timedelta(hours=6)
+
+
+def test_a_forged_receipt_is_made_good_from_what_is_kept(world):
+    """Somebody at the broker confirms what the central never had; it asks, and gets it."""
+    door = world(12)
+    door.chance = lambda p: False
+    door.weather = lambda: None
+    door.keep_confirmed_h = 72
+    door.kill_sync()
+    door.central_client.drop()
+    door.central.turn = lambda _wait_s: None  # the central is away
+    door.check = lambda: None  # for once the watermark is ahead of the central
+    while door.sync_box.appended() < 5:
+        door.step()
+    forged = topics.encode(Receipt(door.sync_box.id, door.sync._sender._highest))
+    door.sync_client.hear_message(HERE.receipt, forged)
+    for _ in range(20):
+        door.step()
+    assert door.sync_box.summary().confirmed > 0
+    assert door.store.count() == 0
+    del door.central.turn
+    for _ in range(200):
+        door.step()
+    door.calm(60)
+    assert door.store.count() == door.sync_box.appended()
