@@ -104,7 +104,8 @@ class Week(World):
         if outbox == summary.outbox and summary.confirmed > before:
             self.all_there(outbox, before + 1, summary.confirmed)
         self.confirmed_before = (summary.confirmed, summary.outbox)
-        assert self.store.count() <= len(self.true_times)
+        if self.visits_made % 500 == 0:  # counts every row
+            assert self.store.count() <= len(self.true_times)
 
     def all_there(self, outbox, first, last):
         """Each check-in behind the watermark is at the central, or set aside and reported."""
