@@ -2,19 +2,27 @@
 
 import json
 import random
+import re
+import signal
 import subprocess
 import sys
 import time
 
+import pytest
+
+from bench import backlog
+from central.store import Store
 from checkin.outbox import Outbox
 from checkin.settings import Camera
 from checkin.settings import Door as DoorSettings
+from demo.programs import BrokerProgram, mosquitto_path
 from tests.system.conftest import Door, code_frames, payload, wait_until
 
 # A check-in a frame, so that a kill at any moment hits one in the making.
 KILLS = 200
 FRAMES = 1000
 CHECK_INS = 1000
+PUBLISHED = re.compile(r"DEBUG published (\d+) check-ins")
 FAULTS = 20
 
 
@@ -157,3 +165,41 @@ def test_a_thousand_check_ins_through_twenty_faults(tmp_path, broker, link, caps
     assert door.appended() == CHECK_INS
     with capsys.disabled():
         print(f"\n{FAULTS} faults, {CHECK_INS} check-ins, {len(rows)} at the central, each once")
+
+
+def test_a_broker_that_acknowledges_and_then_drops_loses_nothing(tmp_path):
+    """Its queue for a slow central is short: it says yes to the kiosk and forgets."""
+    if mosquitto_path() is None:
+        pytest.skip("mosquitto isn't installed")
+    count = 20_000
+    short = "allow_anonymous true\nmax_queued_messages 5\nmax_inflight_messages 1"
+    broker = BrokerProgram(tmp_path / "broker", extra=short)
+    broker.start()
+    door = Door(tmp_path / "bench", broker.port, broker={"state_every_s": 1.0})
+    door.prepare()
+    made = door.settings
+    backlog.fill(made.outbox_file, count, checkpoint=made.kiosk.checkpoint, kiosk=made.kiosk.id)
+    central = door.start_central()
+    wait_until(lambda: any("broker there" in line.text for line in drain(door.said)), 20, "central")
+    central.process.send_signal(signal.SIGSTOP)
+    sync = door.start_sync()
+    lines = []
+    wait_until(
+        lambda: lines.extend(drain(door.said)) or any("published" in one.text for one in lines),
+        20,
+        "a drain under way",
+    )
+    time.sleep(2)  # noqa: TID251  the broker's queue runs over
+    assert door.summary().confirmed == 0
+    central.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: door.summary().pending == 0, 120, "everything confirmed")
+    sync.stop()
+    central.stop()
+    broker.stop()
+    lines += drain(door.said)
+    sent = [int(found[1]) for one in lines if (found := PUBLISHED.match(one.text))]
+    assert sum(sent) > count, "the broker dropped nothing: the test saw nothing"
+    store = Store(door.database)
+    kept = store._db.execute("select first, last, received_at from runs order by first").fetchall()
+    assert sum(last - first + 1 for first, last, _ in kept) == count == store.count()
+    store.close()
