@@ -168,12 +168,13 @@ def test_a_thousand_check_ins_through_twenty_faults(tmp_path, broker, link, caps
 
 
 def test_a_broker_that_acknowledges_and_then_drops_loses_nothing(tmp_path):
-    """Its queue for a slow central is short: it says yes to the kiosk and forgets."""
+    """Its queue for a slow central is short and full: it says yes to the kiosk and forgets."""
     if mosquitto_path() is None:
         pytest.skip("mosquitto isn't installed")
     count = 20_000
-    short = "allow_anonymous true\nmax_queued_messages 5\nmax_inflight_messages 1"
-    broker = BrokerProgram(tmp_path / "broker", extra=short)
+    broker = BrokerProgram(
+        tmp_path / "broker", extra="max_queued_messages 100\nallow_anonymous true"
+    )
     broker.start()
     door = Door(tmp_path / "bench", broker.port, broker={"state_every_s": 1.0})
     door.prepare()
@@ -182,6 +183,8 @@ def test_a_broker_that_acknowledges_and_then_drops_loses_nothing(tmp_path):
     central = door.start_central()
     wait_until(lambda: any("broker there" in line.text for line in drain(door.said)), 20, "central")
     central.process.send_signal(signal.SIGSTOP)
+    others = ["mosquitto_pub", "-p", str(broker.port), "-t", "vaora/v1/0100123/other/checkins"]
+    subprocess.run([*others, "-q", "1", "--repeat", "300", "-m", "rubbish"], check=True)
     sync = door.start_sync()
     lines = []
     wait_until(
