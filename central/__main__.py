@@ -16,7 +16,7 @@ from central.loop import CentralLoop
 from central.store import Kept, Store, StoreError, StoreLostError
 from checkin import VERSION, event, seal, stick
 from checkin.clock import SystemClock
-from checkin.command_line import leave_no_traces, stop_signals
+from checkin.command_line import leave_no_traces, not_over, stop_signals
 from checkin.event import EventError
 from checkin.seal import CentralKey, SealError
 from checkin.stick import StickError
@@ -116,7 +116,9 @@ def run(
 @main.command(name="list")
 @database
 @key_file
-@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, newest first."
+)
 @click.option("--kiosk", default="", help="Only of this kiosk.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON line each.")
 def list_(
@@ -153,17 +155,20 @@ def export(database: Path, key_files: tuple[Path, ...], file: Path) -> None:
     Without --key-file the personal fields stay sealed and are left out.
     """
     keys = _keys(key_files)
+    not_over(file, lambda begin: begin.startswith(b"id,checkpoint,"))
     store = _open(database, must_exist=True)
     with _said(file):
-        # Personal data: nobody but the one who asked for it.
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.fchmod(opened, 0o600)
+        rows = [_fields(kept, keys) for kept in store.all_checkins()]
+        # Personal data: nobody but the one who asked for it. Under another name until it is whole.
+        beside = file.with_name(file.name + ".part")
+        beside.unlink(missing_ok=True)
+        opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(opened, "w", encoding="utf-8", newline="") as out:  # noqa: PTH123  a descriptor
-            rows = [_fields(kept, keys) for kept in store.all_checkins()]
             personal = sorted({name for row in rows for name in row} - {*COLUMNS, "person"})
             writer = csv.DictWriter(out, [*COLUMNS, "person", *personal], restval="")
             writer.writeheader()
             writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        beside.replace(file)
     click.echo(f"{len(rows)} check-ins written to {file}")
 
 
@@ -181,6 +186,8 @@ def import_(database: Path, file: Path, receipt: Path | None) -> None:
     Each is kept once, however often it is imported or sent. A file that broke off is taken as far
     as it is whole, and that is said.
     """
+    if receipt is not None:
+        not_over(receipt, lambda begin: begin.startswith(b'{"outbox":'))
     with _said(receipt):
         store = _open(database)
         try:
@@ -220,7 +227,9 @@ def _take(store: Store, reader: stick.Reader) -> list[tuple[int, str]]:
         if delivery.trouble and not delivery.runs and not delivery.refused:
             raise StickError(f"{reader.head.kiosk}: {delivery.trouble}")
         for kept in store.keep([delivery], at):
-            refused += [(seq, reason) for _, seq, reason in kept.refused]
+            refused += [(one.seq, one.reason) for one in kept.refused]
+    if head.gone:
+        store.note_gone(here, head.outbox, head.gone, at)
     store.note_anchors(
         here, [Anchor(one.boot, one.tick_s, one.at, one.error_s) for one in head.anchors]
     )
@@ -264,7 +273,7 @@ def _said(file: Path | None = None) -> Iterator[None]:
     except PermissionError as error:
         where = error.filename or file
         raise click.ClickException(f"{where}: {error.strerror}; run it with sudo") from error
-    except (StoreError, StoreLostError) as error:
+    except (StoreError, StoreLostError, EventError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from error

@@ -142,10 +142,11 @@ class CentralLoop:
         if state.anchors and state.anchors != self._anchors.get(address):
             self._store.note_anchors(address, state.anchors)
             self._anchors[address] = state.anchors
-        gone = self._receiver.state(address, state)
+        gone = self._receiver.gone(address, state)
         if gone and state.outbox is not None:
             self._store.note_gone(address, state.outbox.id, gone, now.at)
             log.error("%s can't send check-ins %s any more", address.kiosk, gone)
+        self._receiver.state(address, state)
 
     def _send_receipts(self, now: Moment) -> None:
         for address, receipt in self._receiver.receipts():

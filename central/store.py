@@ -16,7 +16,7 @@ from central.times import Known, between, known
 from checkin import event
 from checkin.event import CheckIn
 from checkin.open_file import OpenFile
-from sync_daemon.protocol import Delivery, Ledger, Ledgers, Pair, Run, run_of
+from sync_daemon.protocol import Delivery, Ledger, Ledgers, Pair, Refused, Run, run_of
 from sync_daemon.topics import Address, Anchor
 
 LOCK_WAIT_S = 10.0
@@ -114,6 +114,14 @@ def m003_runs(db: Database) -> None:
         " join outboxes o using (checkpoint, kiosk, outbox) order by o.number, c.seq"
     )
     db.execute("drop table checkins")
+    # One refusal a place used to be kept; two cards may each have something to say there.
+    db.execute("alter table refused rename to before")
+    db.execute(
+        "create table refused (checkpoint text, kiosk text, outbox text, seq integer, reason text,"
+        " received_at text, body blob, unique (checkpoint, kiosk, outbox, seq, body))"
+    )
+    db.execute("insert into refused select *, x'' from before")
+    db.execute("drop table before")
     fields = {
         "id": "$.id",
         "at": "$.time",
@@ -230,12 +238,12 @@ class Store:
                 if isinstance(one, Run):
                     kept.append(one)
                 else:
-                    refused.append((run.outbox, one, _TAKEN.format(one)))
+                    refused.append(one)
         if refused:
             place = (here.checkpoint, here.kiosk)
             self._db.executemany(
-                "insert or ignore into refused values (?, ?, ?, ?, ?, ?)",
-                [(*place, outbox, seq, reason, at) for outbox, seq, reason in refused],
+                "insert or ignore into refused values (?, ?, ?, ?, ?, ?, ?)",
+                [(*place, one.outbox, one.seq, one.reason, at, one.body) for one in refused],
             )
         return Delivery(here, tuple(kept), tuple(refused), delivery.trouble)
 
@@ -258,8 +266,8 @@ class Store:
         ).fetchone()
         return None if found is None else Run("", *found)
 
-    def _one_by_one(self, number: int, run: Run, at: str) -> Iterator[Run | int]:
-        """Keep what of `run` isn't here; yield what is here now, and the `seq` taken by others."""
+    def _one_by_one(self, number: int, run: Run, at: str) -> Iterator[Run | Refused]:
+        """Keep what of `run` isn't here; yield what is here now, and what others stand before."""
         there: Run | None = None
         bodies_there: list[bytes] = []
         for seq, body in enumerate(run.split(), run.first):
@@ -271,7 +279,8 @@ class Store:
                 self._insert(number, one, at)
                 yield one
             else:
-                yield one if bodies_there[seq - there.first] == body else seq
+                same = bodies_there[seq - there.first] == body
+                yield one if same else Refused(run.outbox, seq, _TAKEN.format(seq), body)
 
     def _number(self, address: Address, outbox: str) -> int:
         """The short name of an outbox in this file."""
@@ -338,7 +347,9 @@ class Store:
                 found[Address(place[0], place[1]), place[2]] = msgspec.json.decode(
                     text, type=Ledger
                 )
-            for *place, seq, reason, _ in self._db.execute("select * from refused"):
+            for *place, seq, reason in self._db.execute(
+                "select checkpoint, kiosk, outbox, seq, reason from refused"
+            ):
                 ledger((place[0], place[1], place[2])).refuse(seq, reason)
             for *place, first, last, _ in self._db.execute("select * from gone"):
                 ledger((place[0], place[1], place[2])).add(first, last)

@@ -1,5 +1,6 @@
 """When it is, and how sure that is."""
 
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,21 +43,36 @@ class SystemClock:
     """The machine's own clocks.
 
     A clock that is stepped after the network set it counts as not set, until the network sets it
-    again. A step from before this process began can't be seen.
+    again. `memory` is a file that ends with the power; without it, a step from before this process
+    began can't be seen.
     """
 
-    def __init__(self, boot_id: Path = BOOT_ID, synchronized: Path = SYNCHRONIZED) -> None:
+    def __init__(
+        self,
+        memory: Path | None = None,
+        *,
+        boot_id: Path = BOOT_ID,
+        synchronized: Path = SYNCHRONIZED,
+    ) -> None:
         self._boot = _boot(boot_id)
         self._synchronized = synchronized
-        self._set = Setting(0, 0.0)
+        self._memory = memory
+        self._set = _remembered(memory)
 
     def moment(self) -> Moment:
-        at, tick = datetime.now(UTC), time.monotonic()
+        # First when it was set, then what it says: in between it may be set, and an old time must
+        # not count as the new one.
         try:
             touched_ns = self._synchronized.stat().st_mtime_ns
         except OSError:
+            touched_ns = None
+        at, tick = datetime.now(UTC), time.monotonic()
+        if touched_ns is None:
             return Moment(at, tick, self._boot, synced=False)
-        self._set, synced = still_set(self._set, touched_ns, at.timestamp() - tick)
+        last = self._set
+        self._set, synced = still_set(last, touched_ns, at.timestamp() - tick)
+        if self._set != last and self._memory is not None:
+            _remember(self._memory, self._set)
         return Moment(at, tick, self._boot, synced)
 
 
@@ -66,6 +82,24 @@ class Setting:
 
     touched_ns: int
     ahead_s: float
+
+
+def _remembered(memory: Path | None) -> Setting:
+    """What this or the other process saw of the clock in this boot."""
+    try:
+        touched, ahead = (memory or Path()).read_text(encoding="ascii").split()
+        return Setting(int(touched), float(ahead))
+    except (OSError, ValueError):
+        return Setting(0, 0.0)
+
+
+def _remember(memory: Path, setting: Setting) -> None:
+    beside = memory.with_name(f"{memory.name}.{os.getpid()}")
+    try:
+        beside.write_text(f"{setting.touched_ns} {setting.ahead_s!r}", encoding="ascii")
+        beside.replace(memory)
+    except OSError:
+        return  # then only a restart forgets it
 
 
 def still_set(last: Setting, touched_ns: int, ahead_s: float) -> tuple[Setting, bool]:

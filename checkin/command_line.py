@@ -42,6 +42,23 @@ def load(file: Path) -> Settings:
         raise click.ClickException(str(error)) from error
 
 
+def not_over(file: Path, is_ours: Callable[[bytes], bool]) -> None:
+    """Refuse to write over a file that isn't of the kind that is about to be written.
+
+    A name typed wrongly would else put a table in the place of an outbox. `is_ours` looks at the
+    first bytes of what is there.
+    """
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(256)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+    if begin and not is_ours(begin):
+        raise click.ClickException(f"{file}: is there already and is something else; name another")
+
+
 def leave_no_traces() -> None:
     """A program that meets visitors' data may crash, and tells where, but not with what.
 

@@ -56,9 +56,6 @@ class EventError(ValueError):
 
 
 LONGEST_NAME = 64
-# Whatever an event has beside its box is shorter: names and ids have their limits.
-MOST_BESIDE_BOX_BYTES = 2_000
-
 LONGEST_BOX = 12_000  # letters of base64; a card of every field has 800
 
 Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
@@ -165,21 +162,18 @@ def decode_batch(body: bytes) -> list[CheckIn]:
         checkins = _batches.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise EventError(f"not check-ins: {error}") from error
-    usual = _are_as_usual(checkins)
-    if not usual:
+    if not _are_as_usual(checkins):
         for checkin in checkins:
             _check(checkin)
-    boxes = sum(len(one.data.sealed.box) for one in checkins if one.data.sealed is not None)
-    if not usual or len(body) > boxes + MOST_BESIDE_BOX_BYTES * len(checkins):
-        _check_lengths(body)
+    _check_lengths(body)
     return checkins
 
 
 def _check_lengths(body: bytes) -> None:
     """One may be too long among many that aren't, and would never be read again by itself."""
-    for raw in _raws.decode(body):
-        if len(bytes(raw)) > LONGEST_EVENT_BYTES:
-            raise EventError(f"{len(bytes(raw))} bytes, an event has at most {LONGEST_EVENT_BYTES}")
+    longest = max(map(len, map(bytes, _raws.decode(body))), default=0)
+    if longest > LONGEST_EVENT_BYTES:
+        raise EventError(f"{longest} bytes, an event has at most {LONGEST_EVENT_BYTES}")
 
 
 def _are_as_usual(checkins: list[CheckIn]) -> bool:

@@ -426,6 +426,10 @@ class Settings(Section, frozen=True):
         return Path(self.kiosk.runtime_dir) / "sync-health.json"
 
     @property
+    def clock_file(self) -> Path:
+        return Path(self.kiosk.runtime_dir) / "clock"
+
+    @property
     def sightings_file(self) -> Path:
         return Path(self.kiosk.runtime_dir) / "sightings.bin"
 

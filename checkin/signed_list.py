@@ -59,7 +59,7 @@ class Revocations(msgspec.Struct, frozen=True, tag="vaora-revocations", tag_fiel
 
 
 class SignedSettings(msgspec.Struct, frozen=True, tag="vaora-settings", tag_field="type"):
-    """What the central may change from afar. `seal` is its public key, empty for no change.
+    """What the central may change from afar. `seal` is its public key.
 
     A kiosk seals to the new key from its next check-in on; what is sealed already stays as it is,
     so the central keeps its old key as long as an old backlog may come.
@@ -67,7 +67,7 @@ class SignedSettings(msgspec.Struct, frozen=True, tag="vaora-settings", tag_fiel
 
     version: Version
     issued: str
-    seal: str = ""
+    seal: str
 
 
 ListT = TypeVar("ListT", TrustList, Revocations, SignedSettings)
@@ -77,10 +77,10 @@ def sign(document: TrustList | Revocations | SignedSettings, key: SigningKey) ->
     return key.sign(msgspec.json.encode(document))
 
 
-def read(raw: bytes, kind: type[ListT], authority: bytes) -> ListT:
-    """The list in `raw`, if `authority` (32 bytes) signed it. Raises `SignedListError`."""
+def read(document: bytes, kind: type[ListT], authority: bytes) -> ListT:
+    """The list in `document`, if `authority` (32 bytes) signed it. Raises `SignedListError`."""
     try:
-        signed = cose.take_apart(raw, LONGEST_FILE_BYTES)
+        signed = cose.take_apart(document, LONGEST_FILE_BYTES)
         if not cose.is_signed_by(signed, cose.ed25519_key(authority)):
             raise SignedListError("is not signed by this kiosk's [policy] authority")
         return msgspec.json.decode(signed.payload, type=kind)
@@ -92,17 +92,23 @@ def read(raw: bytes, kind: type[ListT], authority: bytes) -> ListT:
 
 def read_file(file: Path, kind: type[ListT], authority: bytes) -> ListT:
     """The list in `file`. Raises `SignedListError`, with the file's name before it."""
+    found = raw(file)
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(LONGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise SignedListError(f"{file}: can't be read ({error.strerror})") from error
-    if len(raw) > LONGEST_FILE_BYTES:
-        raise SignedListError(f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no list is")
-    try:
-        return read(raw, kind, authority)
+        return read(found, kind, authority)
     except SignedListError as error:
         raise SignedListError(f"{file}: {error}") from error
+
+
+def raw(file: Path) -> bytes:
+    """What is in `file`, as far as any signed list goes. Raises `SignedListError`."""
+    try:
+        with file.open("rb") as opened:
+            found = opened.read(LONGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise SignedListError(f"{file}: can't be read ({error.strerror})") from error
+    if len(found) > LONGEST_FILE_BYTES:
+        raise SignedListError(f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no list is")
+    return found
 
 
 def public_key(text: str) -> bytes:

@@ -21,6 +21,11 @@ MOST_ANCHORS = 10_000
 LONGEST_HEAD_BYTES = 2_000_000
 
 
+MOST_GONE = 100_000
+
+Seq = Annotated[int, Meta(ge=1, le=2**62)]
+
+
 class StickError(ValueError):
     """The file isn't what `write` wrote, or can't be read or written; the message says why."""
 
@@ -35,11 +40,19 @@ class Anchor(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
+    """`gone` are ranges that the kiosk can't send any more: spoilt by its disk, or refused."""
+
     checkpoint: Name
     kiosk: Name
     outbox: Name
     anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
+    gone: Annotated[list[tuple[Seq, Seq]], Meta(max_length=MOST_GONE)] = []
     format: Literal["vaora-backlog-1"] = "vaora-backlog-1"
+
+
+def is_one(begin: bytes) -> bool:
+    """Whether a file that begins so is a backlog file."""
+    return begin.startswith(b'{"checkpoint":')
 
 
 class _Foot(msgspec.Struct, frozen=True):

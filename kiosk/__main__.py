@@ -272,7 +272,7 @@ def _set_aside(file: Path, *, thorough: bool) -> None:
 def _loop(
     loaded: Settings, outbox: Outbox, camera: Camera, panel: Panel, seal: CentralSeal | None
 ) -> KioskLoop:
-    clock = SystemClock()
+    clock = SystemClock(loaded.clock_file)
     now = clock.moment()
     memory = Memory(loaded.sightings_file, now)
     trusted, told = _trusted(loaded), _told(loaded)

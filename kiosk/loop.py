@@ -395,6 +395,10 @@ class KioskLoop:
         if self._told is not None and self._told.refresh():
             self._seal = self._told.seal() or self._seal
             self._health_due = 0.0
+        if self._told is not None and self._told.trouble:
+            self._fault_begins("settings", self._told.trouble)
+        else:
+            self._fault_ends("settings")
         if self._trusted is None:
             return
         fresh = self._trusted.refresh()
@@ -429,8 +433,8 @@ class KioskLoop:
                 self._lamp_is_on = on
                 self._panel.lamp(on=on)
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
-        # A stale list is for whoever keeps it; visitors are still served.
-        broken = bool(self._faults - {"trust"})
+        # A stale list or settings are for whoever keeps them; visitors are still served.
+        broken = bool(self._faults - {"trust", "settings"})
         self._rest(feedback.idle_pattern(faults=broken, synced=synced))
 
     def _check_outbox(self, now: Moment) -> None:

@@ -35,7 +35,7 @@ class Told:
 
     def seal(self) -> CentralSeal | None:
         """The central's key as it was told last; None where it never was."""
-        return CentralSeal(self._found.seal) if self._found and self._found.seal else None
+        return CentralSeal(self._found.seal) if self._found is not None else None
 
     def refresh(self) -> bool:
         """Take what arrived, if it is right; whether something else is in force now."""
@@ -44,10 +44,11 @@ class Told:
             return False
         self._mark, self.trouble = mark, ""
         try:
-            found = self._checked(self._arrived)
+            raw = signed_list.raw(self._arrived)
+            found = self._checked(self._arrived, raw)
             changed = found != self._found
             if changed:
-                self._keep(self._arrived.read_bytes())
+                self._keep(raw)  # the very bytes that were checked: the file may be another by now
         except SignedListError as error:
             self.trouble = str(error)
             log.error("%s; going on with what was there before", error)  # noqa: TRY400
@@ -63,18 +64,19 @@ class Told:
 
     def _begin(self) -> None:
         try:
-            self._found = self._checked(self._taken)
+            self._found = self._checked(self._taken, signed_list.raw(self._taken))
         except SignedListError as error:
             self.trouble = str(error)
             log.error("%s; put there what the central sent last", error)  # noqa: TRY400
 
-    def _checked(self, file: Path) -> SignedSettings:
-        found = signed_list.read_file(file, SignedSettings, self._authority)
-        if found.seal:
-            try:
-                CentralSeal(found.seal)
-            except SealError as error:
-                raise SignedListError(f"{file}: seal: {error}") from error
+    def _checked(self, file: Path, raw: bytes) -> SignedSettings:
+        try:
+            found = signed_list.read(raw, SignedSettings, self._authority)
+            CentralSeal(found.seal)
+        except SignedListError as error:
+            raise SignedListError(f"{file}: {error}") from error
+        except SealError as error:
+            raise SignedListError(f"{file}: seal: {error}") from error
         known = self._found
         if known is not None and found != known and found.version <= known.version:
             raise SignedListError(

@@ -13,7 +13,7 @@ import click
 
 from checkin import VERSION, event, lock, names, recovery, stick
 from checkin.clock import SystemClock
-from checkin.command_line import leave_no_traces, load, settings_option, stop_signals
+from checkin.command_line import leave_no_traces, load, not_over, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
@@ -151,9 +151,11 @@ def export(settings_file: Path, file: Path) -> None:
     tell it to `vaora-sync confirm RECEIPT`.
     """
     loaded = load(settings_file)
+    not_over(file, stick.is_one)
     with _opened(loaded) as outbox:
         found = outbox.summary()
-        head = Head(loaded.kiosk.checkpoint, loaded.kiosk.id, outbox.id, _clocks(outbox))
+        gone = _gone(outbox, found.confirmed, found.appended)
+        head = Head(loaded.kiosk.checkpoint, loaded.kiosk.id, outbox.id, _clocks(outbox), gone)
         count = stick.write(file, head, _bodies(outbox, found.confirmed, found.appended))
         outbox.note_exported(found.appended)
     click.echo(f"{count} check-ins written to {file}; they go on waiting here for their receipt")
@@ -179,7 +181,7 @@ def confirm(settings_file: Path, file: Path) -> None:
                 f"{exported} were ever exported; nothing was confirmed"
             )
         now = SystemClock().moment()
-        refused = {refusal.seq: refusal.reason for refusal in receipt.refused}
+        refused = {one.seq: one.reason for one in receipt.refused if one.seq <= receipt.through}
         outbox.settle(receipt.through, refused, now.at if now.synced else None)
         found = outbox.summary()
     click.echo(f"confirmed {found.confirmed} of {found.appended}; {found.pending} wait")
@@ -194,6 +196,7 @@ def recover(file: Path, out: Path) -> None:
     FILE is only read. What the central has already is known there and kept once. On a laptop it
     needs no settings of the kiosk's: the check-ins say themselves where they are from.
     """
+    not_over(out, stick.is_one)
     try:
         recovered = recovery.recover(file)
         outboxes = recovered.outboxes
@@ -203,6 +206,7 @@ def recover(file: Path, out: Path) -> None:
             events = recovered.of(outbox)
             data = event.decode(events[0]).data
             into = out if number == 0 else out.with_name(f"{out.name}.{number + 1}")
+            not_over(into, stick.is_one)
             stick.write(into, Head(data.checkpoint, data.kiosk, outbox), events)
             click.echo(f"{len(events)} check-ins of {data.kiosk} written to {into}")
     except (OSError, StickError) as error:
@@ -215,7 +219,7 @@ def recover(file: Path, out: Path) -> None:
 def _opened(loaded: Settings) -> Iterator[Outbox]:
     """The outbox; trouble becomes a line that says what to do."""
     try:
-        outbox = Outbox(loaded.outbox_file, create=False)
+        outbox = _open(loaded)
         try:
             yield outbox
         finally:
@@ -230,9 +234,34 @@ def _bodies(outbox: Outbox, after: int, through: int) -> Iterator[bytes]:
         after = rows.seqs[-1]
 
 
+def _gone(outbox: Outbox, after: int, through: int) -> list[tuple[int, int]]:
+    """Set aside what the disk spoilt, as the daemon would; return the ranges that lie aside."""
+    at = after
+    while (found := outbox.pending(at, EXPORTED_AT_ONCE, through)).seqs or found.damaged:
+        if found.damaged:
+            outbox.settle(0, dict.fromkeys(found.damaged, "damaged on disk"))
+        at = max([*found.seqs, *found.damaged])
+    ranges: list[tuple[int, int]] = []
+    for seq in sorted(seq for seq in outbox.set_aside() if after < seq <= through):
+        if ranges and ranges[-1][1] == seq - 1:
+            ranges[-1] = (ranges[-1][0], seq)
+        else:
+            ranges.append((seq, seq))
+    return ranges[: stick.MOST_GONE]
+
+
 def _clocks(outbox: Outbox) -> list[stick.Anchor]:
     found = outbox.anchors(stick.MOST_ANCHORS)
     return [stick.Anchor(one.boot, one.tick, one.at, one.error_s) for one in found]
+
+
+def _open(loaded: Settings) -> Outbox:
+    return Outbox(
+        loaded.outbox_file,
+        create=False,
+        limit_rows=loaded.outbox.limit_rows,
+        min_free_bytes=loaded.outbox.min_free_mb * 1_000_000,
+    )
 
 
 def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
@@ -240,12 +269,7 @@ def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
     said = ""
     while not stopped.is_set():
         try:
-            return Outbox(
-                loaded.outbox_file,
-                create=False,
-                limit_rows=loaded.outbox.limit_rows,
-                min_free_bytes=loaded.outbox.min_free_mb * 1_000_000,
-            )
+            return _open(loaded)
         except OutboxError as error:
             if str(error) != said:
                 log.info("waiting for the kiosk: %s", error)
@@ -273,7 +297,7 @@ def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
         outbox=outbox,
         sender=Sender(outbox.id, outbox.summary().confirmed, terms, random.random),
         broker=Broker(options),
-        clock=SystemClock(),
+        clock=SystemClock(loaded.clock_file),
         kiosk_health=loaded.kiosk_health_file,
         sync_health=loaded.sync_health_file,
         state_every_s=broker.state_every_s,
@@ -293,14 +317,14 @@ def _certificate(tls: Tls | None) -> Certificate:
 def _options(loaded: Settings, address: Address) -> Options:
     broker = loaded.broker
     tls = Tls(broker.ca_file, broker.cert_file, broker.key_file) if broker.tls else None
-    subscriptions = [address.receipt]
-    if loaded.policy.authority:  # without it nothing that came could be believed
-        subscriptions.append(address.settings)
+    # Without an authority nothing that came could be believed.
+    wishes = (address.settings,) if loaded.policy.authority else ()
     return Options(
         host=broker.host,
         port=broker.port,
         client_id=f"vaora-{address.checkpoint}-{address.kiosk}",
-        subscriptions=tuple(subscriptions),
+        subscriptions=(address.receipt,),
+        wishes=wishes,
         will=Message(address.state, encode(State(online=False))),
         tls=tls,
         keepalive_s=broker.keepalive_s,

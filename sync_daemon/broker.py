@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -71,6 +71,7 @@ class Options:
     port: int
     client_id: str
     subscriptions: tuple[str, ...] = ()
+    wishes: tuple[str, ...] = ()  # topics to read too, where the broker lets us
     will: Message | None = None
     tls: Tls | None = None
     keepalive_s: int = 30
@@ -89,6 +90,7 @@ class Connected:
     receive_maximum: int
     packet_bytes: int
     can_refuse: bool = True
+    unread: tuple[str, ...] = ()  # what of the `wishes` it doesn't let us read, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,10 +367,11 @@ class Broker:
             receive_maximum=int(getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)),
             packet_bytes=int(getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)),
         )
-        if not self._options.subscriptions:
+        topics = (*self._options.subscriptions, *self._options.wishes)
+        if not topics:
             self._note(self._pending.connected)
             return
-        _, mid = client.subscribe([(topic, 1) for topic in self._options.subscriptions])
+        _, mid = client.subscribe([(topic, 1) for topic in topics])
         self._pending.subscribe_mid = mid
 
     def _on_subscribe(
@@ -381,11 +384,16 @@ class Broker:
     ) -> None:
         if mid != self._pending.subscribe_mid:
             return
-        for topic, reason in zip(self._options.subscriptions, codes, strict=False):
-            if reason.is_failure:
-                self._note(_lost(f"the broker refused to let this client read {topic}", reason))
+        topics = (*self._options.subscriptions, *self._options.wishes)
+        unread = []
+        for topic, reason in zip(topics, codes, strict=False):
+            what = f"the broker refused to let this client read {topic}"
+            if reason.is_failure and topic in self._options.subscriptions:
+                self._note(_lost(what, reason))
                 return
-        self._note(self._pending.connected)
+            if reason.is_failure:
+                unread.append(f"{what}: {reasons.in_words(reason.value)}")
+        self._note(replace(self._pending.connected, unread=tuple(unread)))
 
     def _on_publish(
         self,

@@ -14,8 +14,12 @@ from sync_daemon.broker import Tls
 # TLS 1.3 takes three; more is no handshake.
 MOST_FLIGHTS = 10
 
-# X509_V_ERR_CERT_HAS_EXPIRED (openssl-verification-options(1)).
-EXPIRED = 10
+# openssl-verification-options(1): X509_V_ERR_CERT_NOT_YET_VALID, …CERT_HAS_EXPIRED, and the two of
+# an issuer that isn't known. `ca_file` is the broker's authority; that of kiosks may be another.
+_NOT_YET_VALID, _HAS_EXPIRED, _NO_ISSUER = 9, 10, {20, 21}
+
+EXPIRED = "has expired"
+NOT_YET_VALID = "is not yet valid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,17 @@ def look(tls: Tls) -> Certificate:
     try:
         ends = _presented(tls)["notAfter"]
     except ssl.SSLCertVerificationError as error:
-        ended = error.verify_code == EXPIRED
-        return Certificate(None, "has expired" if ended else f"isn't taken: {error.verify_message}")
+        return Certificate(None, _trouble(error))
     except (OSError, KeyError) as error:
         return Certificate(None, f"can't be read: {getattr(error, 'reason', None) or error}")
     return Certificate(datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC))
+
+
+def _trouble(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in _NO_ISSUER:
+        return ""  # nothing is known of its end then
+    known = {_NOT_YET_VALID: NOT_YET_VALID, _HAS_EXPIRED: EXPIRED}
+    return known.get(error.verify_code, f"isn't taken: {error.verify_message}")
 
 
 def files(tls: Tls) -> tuple[tuple[int, int], ...]:

@@ -22,9 +22,9 @@ from sync_daemon.broker import (
     Received,
     TurnedDown,
 )
-from sync_daemon.certificate import Certificate
+from sync_daemon.certificate import EXPIRED, NOT_YET_VALID, Certificate
 from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Rows, Sender, Settle
-from sync_daemon.topics import Address, MessageError, OutboxState, State
+from sync_daemon.topics import Address, MessageError, OutboxState, Receipt, State
 
 log = logging.getLogger("vaora.sync")
 
@@ -109,9 +109,13 @@ class SyncLoop:
         self._said: State | None = None
         self._unsettled = Settle(0, {})
         self._settle_due = 0.0
-        self._anchor: Anchor | None = None
+        self._anchor = next(
+            (one for one in outbox.anchors(1) if one.boot == clock.moment().boot), None
+        )
         self._replaying: tuple[int, int] | None = None
         self._replays_due = 0.0
+        self._broken_replays = 0
+        self._went_back = False
         self._disk_due = 0.0
         self._disk_trouble = ""
         self._health_trouble = ""
@@ -152,9 +156,9 @@ class SyncLoop:
             return
         self._files_due = now.tick + LOOK_AT_FILES_S
         found = self._certificate_files()
-        changed, self._files = found != self._files, found
+        changed, self._files = (found, now.synced) != self._files, (found, now.synced)
         if not changed and now.tick < self._certificate_due:
-            return
+            return  # a clock that was set since tells another thing of its dates
         self._certificate_due = now.tick + LOOK_AT_CERTIFICATE_S
         before, self._certificate = self._certificate, self._look_at_certificate()
         if self._certificate.trouble and self._certificate.trouble != before.trouble:
@@ -164,10 +168,8 @@ class SyncLoop:
 
     def _certificate_faults(self, now: Moment) -> list[str]:
         days = self._certificate.days(now.at) if now.synced else None
-        if "expired" in self._certificate.trouble and now.synced:
-            return ["certificate-expired"]
         if self._certificate.trouble:
-            return ["certificate-unusable"]
+            return certificate_faults(self._certificate.trouble, synced=now.synced)
         return ["certificate-ends-soon"] if days is not None and days <= SOON_DAYS else []
 
     def _use_disk(self, now: Moment) -> None:
@@ -193,14 +195,16 @@ class SyncLoop:
 
     def _hear(self, heard: Heard, now: Moment) -> None:
         match heard:
-            case Connected(_, _, can_refuse) if not can_refuse and self._needs_refusals:
+            case Connected(_, _, can_refuse, _) if not can_refuse and self._needs_refusals:
                 self._lost(
                     "this broker speaks MQTT 3.1.1, in which it acknowledges what it throws away: "
                     'with confirm = "broker" nothing is sent to it. Use confirm = "central", or a '
                     "broker that knows MQTT 5",
                     now,
                 )
-            case Connected(receive_maximum, packet_bytes):
+            case Connected(receive_maximum, packet_bytes, _, unread):
+                for words in unread:
+                    log.warning("%s", words)
                 room = packet_bytes - len(self._address.checkins) - PACKET_OVERHEAD_BYTES
                 self._sender.connected(receive_maximum, now.tick, message_bytes=room)
                 self._numbers.clear()
@@ -234,9 +238,28 @@ class SyncLoop:
             log.warning("a receipt that is none was ignored: %s", error)
             return
         was_silent = self._sender.silent
+        self._look_whether_it_went_back(receipt)
         self._obey(self._sender.receipt(receipt, now.tick), now)
         if was_silent:
             log.info("the central answers again")
+
+    def _look_whether_it_went_back(self, receipt: Receipt) -> None:
+        """Whether the central has check-ins of this outbox that it doesn't know of itself.
+
+        A card was put back to an earlier state, or forgot what it had flushed; numbers are given a
+        second time then, and the central refuses what comes under them.
+        """
+        try:
+            ahead = receipt.outbox == self._outbox.id and receipt.through > self._outbox.appended()
+        except OutboxError:
+            return
+        if ahead and not self._went_back:
+            log.error(
+                "the central has check-ins of this outbox up to %d, which this file never had: it "
+                "was put back to an earlier state. Stop vaora-kiosk, rename the file, start it",
+                receipt.through,
+            )
+        self._went_back = self._went_back or ahead
 
     def _put_down_settings(self, body: bytes) -> None:
         """Leave it to the kiosk, which has the authority's key, whether these are taken."""
@@ -332,6 +355,8 @@ class SyncLoop:
 
     def _mind_replays(self, now: Moment) -> None:
         """Send again what a technician asked for. It is forgotten only once it was acknowledged."""
+        if self._replaying is not None and self._sender.broken_replays != self._broken_replays:
+            self._replaying = None  # it was cut off: begun again below
         if self._replaying is not None and not self._sender.replaying and self._online:
             self._outbox.sent_again(*self._replaying)
             log.info("check-ins %d to %d were sent again", *self._replaying)
@@ -341,6 +366,7 @@ class SyncLoop:
             for first, last in self._outbox.asked_again()[:1]:
                 if self._sender.replay(first, last):
                     self._replaying = (first, last)
+                    self._broken_replays = self._sender.broken_replays
 
     def _send_pending(self, now: Moment) -> None:
         """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
@@ -378,6 +404,7 @@ class SyncLoop:
         room = self._outbox.room()
         faults = [*(kiosk.faults if kiosk else ["kiosk-silent"])]
         faults += self._certificate_faults(now)
+        faults += ["outbox-went-back"] if self._went_back else []
         faults += ["outbox-set-aside"] if damaged_files(self._outbox.path) else []
         faults += [] if room == "plenty" else [f"outbox-{room}"]
         return State(
@@ -459,6 +486,15 @@ class SyncLoop:
             log.info("broker back after %.0f s, %d waiting", now.tick - self._lost_tick, waiting)
         self._lost_tick = None
         self._why_lost = ""
+
+
+def certificate_faults(trouble: str, *, synced: bool) -> list[str]:
+    """What is wrong with a certificate; of its dates only a clock that was set can tell."""
+    if trouble in {EXPIRED, NOT_YET_VALID}:
+        return (
+            [f"certificate-{trouble.removeprefix('has ')}"] if synced and trouble == EXPIRED else []
+        )
+    return ["certificate-unusable"]
 
 
 def _changed(said: State | None, state: State) -> bool:

@@ -159,6 +159,8 @@ class Sender:
         self._highest = confirmed  # the highest seq that was ever sent, on any link
         self._in_flight: deque[_Batch] = deque()
         self._again: deque[Pair] = deque()
+        self._refused: set[int] = set()  # what the outbox was told of
+        self.broken_replays = 0
         self._number = 0
         self._window = 1
         self._most_bytes = terms.batch_bytes
@@ -322,11 +324,13 @@ class Sender:
         return self._settled(through, refused)
 
     def _settled(self, through: int, refused: dict[int, str]) -> list[Action]:
-        fresh = {seq: reason for seq, reason in refused.items() if seq > self._confirmed}
-        if through <= self._confirmed:
+        # Also below the watermark: a refusal may come behind the receipt that passed it.
+        fresh = {seq: reason for seq, reason in refused.items() if seq not in self._refused}
+        if through <= self._confirmed and not fresh:
             return []
-        self._confirmed = through
-        return [Settle(through, fresh)]
+        self._refused = {*self._refused, *fresh} if len(self._refused) < MOST_UNTOLD else set(fresh)
+        self._confirmed = max(through, self._confirmed)
+        return [Settle(self._confirmed, fresh)]
 
     def _ask_again(self, ranges: Iterable[Pair]) -> None:
         """Send `ranges` once more, unless that is under way: every receipt names the same gap."""
@@ -383,6 +387,7 @@ class Sender:
         return []
 
     def _begin_again(self) -> None:
+        self.broken_replays += self.replaying
         self._in_flight.clear()
         self._again.clear()
         self._sent = self._confirmed
@@ -437,6 +442,9 @@ class Ledger:
             return
         self.add(seq, seq)
         self.refused[seq] = reason
+        # A kiosk may have been further once, before its card was put back to an earlier state: what
+        # it sends anew and can't be taken it has to hear of all the same.
+        self.known = min(self.known, seq - 1)
 
     def told(self) -> tuple[int, list[tuple[int, str]]]:
         """How far the kiosk may be confirmed, and the refusals it must hear of with that.
@@ -491,12 +499,22 @@ def run_of(outbox: str, first: int, bodies: Sequence[bytes]) -> Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """One event that the central can't take. It is kept as it came, for somebody to look at."""
+
+    outbox: str
+    seq: int
+    reason: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """What one message held. `trouble` is said in the log, once a message."""
 
     address: Address
     runs: tuple[Run, ...] = ()
-    refused: tuple[tuple[str, int, str], ...] = ()  # outbox, seq, reason
+    refused: tuple["Refused", ...] = ()
     trouble: str = ""
 
 
@@ -533,7 +551,7 @@ class Receiver:
             delivery = Delivery(address, _all_of(body, address))
         except EventError:
             delivery = _what_is_right_of(body, address)
-        named = {run.outbox for run in delivery.runs} | {one for one, _, _ in delivery.refused}
+        named = {run.outbox for run in delivery.runs} | {one.outbox for one in delivery.refused}
         if self._are_too_many(address, named):
             return Delivery(address, trouble=f"names more than {MOST_OUTBOXES} outboxes")
         return delivery
@@ -546,27 +564,35 @@ class Receiver:
         """Everything in `delivery` is on the central's disk."""
         for run in delivery.runs:
             self._ledger(delivery.address, run.outbox).add(run.first, run.last)
-        for outbox, seq, reason in delivery.refused:
-            self._ledger(delivery.address, outbox).refuse(seq, reason)
+        for one in delivery.refused:
+            self._ledger(delivery.address, one.outbox).refuse(one.seq, one.reason)
 
     def state(self, address: Address, state: State) -> list[Pair]:
-        """A kiosk says how far it is; answer with a receipt. Returns what it says is gone for good.
+        """A kiosk says how far it is; answer with a receipt. Returns what `gone` would have."""
+        if state.outbox is None or self._are_too_many(address, {state.outbox.id}):
+            return []
+        ledger = self._ledger(address, state.outbox.id)
+        missing = self.gone(address, state)
+        ledger.knows(state.outbox.confirmed)
+        for first, last in missing:
+            ledger.add(first, last)
+        return missing
+
+    def gone(self, address: Address, state: State) -> list[Pair]:
+        """What the kiosk says is gone for good. To be on disk before `state` counts it as settled.
 
         Only a range that is missing here can be gone: a kiosk's word doesn't undo what we have.
         """
         if state.outbox is None or self._are_too_many(address, {state.outbox.id}):
             return []
-        ledger = self._ledger(address, state.outbox.id)
-        ledger.knows(state.outbox.confirmed)
-        missing = [
+        ledger = self.ledgers.get((address, state.outbox.id), Ledger())
+        seen = Ledger(ledger.through, ledger.beyond, max(ledger.known, state.outbox.confirmed))
+        return [
             (max(first, a), min(last, b))
-            for first, last in ledger.gaps()
+            for first, last in seen.gaps()
             for a, b in state.outbox.gone
             if max(first, a) <= min(last, b)
         ]
-        for first, last in missing:
-            ledger.add(first, last)
-        return missing
 
     def receipts(self) -> list[tuple[Address, Receipt]]:
         """The receipts that are due: one per outbox that something came from."""
@@ -610,7 +636,7 @@ def _what_is_right_of(body: bytes, address: Address) -> Delivery:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Delivery(address, trouble=f"not a batch of events: {error}")
     right: list[tuple[str, int, bytes]] = []
-    refused: list[tuple[str, int, str]] = []
+    refused: list[Refused] = []
     trouble = ""
     for raw in raws:
         one = bytes(raw)
@@ -622,7 +648,7 @@ def _what_is_right_of(body: bytes, address: Address) -> Delivery:
             trouble = str(error)
             head = _head(one)
             if head is not None:
-                refused.append((*head, trouble[:200]))
+                refused.append(Refused(*head, trouble[:200], one[: event.LONGEST_EVENT_BYTES]))
     return Delivery(address, tuple(_runs(right)), tuple(refused), trouble)
 
 

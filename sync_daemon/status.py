@@ -10,6 +10,7 @@ from checkin.clock import Moment
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox, damaged_files
 from checkin.settings import Settings
+from sync_daemon.loop import certificate_faults
 
 DAY_S = 86_400
 
@@ -23,6 +24,10 @@ CURES = {
     "outbox": "check-ins can't be written: look at the disk",
     "outbox-full": "no room for another check-in: bring back the network, or `vaora-sync export`",
     "outbox-near": "room for few more check-ins: bring back the network, or `vaora-sync export`",
+    "outbox-went-back": "the outbox is older than what the central has: stop vaora-kiosk, rename "
+    "the file, start it, and `vaora-sync recover` the renamed one",
+    "settings": "settings that came over the network are not taken: see the log of vaora-kiosk",
+    "trust": "the trust list or the revocations are stale or can't be used: put newer ones there",
     "outbox-set-aside": "a damaged outbox lies aside: `vaora-sync recover` reads what is left",
 }
 
@@ -67,6 +72,8 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
     faults |= {f"outbox-{room}"} if room != "plenty" else set()
     faults |= {"outbox-set-aside"} if damaged else set()
     faults |= {"certificate-ends-soon"} if days is not None and days <= SOON_DAYS else set()
+    if sync and sync.certificate_trouble:
+        faults |= set(certificate_faults(sync.certificate_trouble, synced=now.synced))
     return Status(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,

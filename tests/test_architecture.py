@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
     "sync_daemon.reasons": HARMLESS,
-    "sync_daemon.status": ANY | {"checkin"},
+    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
     "sync_daemon.certificate": ANY | {"sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},

@@ -9,6 +9,7 @@ from checkin import event
 from checkin.event import Data
 from kiosk.logic import credentials
 from sync_daemon import topics
+from sync_daemon.status import CURES
 from sync_daemon.topics import Address, Anchor, OutboxState, Receipt, Refusal, State
 from tests.contract_document import DOCUMENT, check
 from tests.made_up import NOON, body
@@ -91,6 +92,12 @@ def test_the_words_are_the_codes():
     assert tuple(data["direction"]["enum"]) == get_args(hints["direction"])
     assert tuple(data["direction_by"]["enum"]) == get_args(hints["direction_by"])
     assert tuple(data["credential"]["properties"]["kind"]["enum"]) == credentials.KINDS
+
+
+def test_every_fault_that_has_a_cure_is_in_the_contract():
+    named = DOCUMENT["components"]["schemas"]["state"]["properties"]["faults"]["items"]["enum"]
+    assert set(named) == set(CURES)
+    check(topics.encode(State(online=True, faults=sorted(CURES))), "state")
 
 
 def test_every_reference_leads_somewhere():

@@ -155,6 +155,16 @@ def test_a_refused_subscription_is_no_connection(code):
     assert f"0x{code:02X}" in heard.reason
 
 
+def test_a_wish_that_the_broker_refuses_is_said_and_holds_up_nothing():
+    with scripted(subscribe=bytes((1, 0x87))) as there:
+        one = link(there.port, subscriptions=("a/receipt",), wishes=("a/settings",))
+        one.connect()
+        heard = hear(one)
+        one.close()
+    assert isinstance(heard, Connected)
+    assert "read a/settings: not authorized (0x87)" in heard.unread[0]
+
+
 def test_a_subscription_with_a_lower_quality_stands():
     with scripted(subscribe=b"\0") as there:
         one = link(there.port, subscriptions=("a/receipt",))

@@ -43,14 +43,6 @@ def test_one_that_has_ended_is_said(tls, tmp_path):
     assert certificate.look(tls).trouble == "has expired"
 
 
-def test_one_of_another_authority_is_said(tls, tmp_path):
-    other = tmp_path / "other"
-    other.mkdir()
-    authority(other)
-    strange = Tls(str(other / "ca.pem"), tls.cert_file, tls.key_file)
-    assert certificate.look(strange).trouble.startswith("isn't taken: ")
-
-
 @pytest.mark.parametrize("bytes_", [b"", b"rubbish", None])
 def test_one_that_cannot_be_read_is_said(tls, tmp_path, bytes_):
     (tmp_path / "k1.pem").unlink()
@@ -101,3 +93,30 @@ def test_half_a_renewal_keeps_the_connection_that_stands(daemon, caplog):  # noq
     for _ in range(20):
         daemon.turn(seconds=10)
     assert daemon.wire.connects == connects + 1
+
+
+def test_dates_are_judged_only_by_a_clock_that_was_set(daemon):  # noqa: F811
+    found = SimpleNamespace(now=Certificate(None, certificate.NOT_YET_VALID))
+    daemon.loop._look_at_certificate = lambda: found.now
+    daemon.clock.synced = False
+    daemon.turn(seconds=61)
+    daemon.turn()
+    assert daemon.states()[-1].faults == ["kiosk-silent"]
+    daemon.clock.synced, found.now = True, Certificate(NOON + timedelta(days=90))
+    daemon.turn(seconds=61)
+    daemon.turn(seconds=61)
+    daemon.turn()
+    assert 89 < daemon.states()[-1].certificate_days < 90
+    found.now = Certificate(None, certificate.EXPIRED)
+    daemon.turn(seconds=3601)
+    daemon.turn(seconds=61)
+    daemon.turn()
+    assert "certificate-expired" in daemon.states()[-1].faults
+
+
+def test_a_fleet_whose_kiosks_have_an_authority_of_their_own_is_no_trouble(tls, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    authority(other)
+    brokers = Tls(str(other / "ca.pem"), tls.cert_file, tls.key_file)
+    assert certificate.look(brokers) == Certificate(None)

@@ -12,7 +12,7 @@ from checkin import recovery, stick
 from checkin.outbox import Anchor, Outbox
 from checkin.stick import Head, StickError
 from sync_daemon.__main__ import main as sync
-from sync_daemon.topics import Receipt, encode
+from sync_daemon.topics import Receipt, Refusal, encode
 from tests.made_up import BOOT, NOON, append
 
 SETTINGS = """
@@ -91,6 +91,62 @@ def test_a_receipt_confirms_nothing_that_was_never_exported(box, tmp_path):
     forged.write_bytes(b"rubbish")
     assert "not a receipt" in run(sync, tmp_path, "confirm", forged, code=1)
     assert box.pending_count() == 1
+
+
+def test_what_the_disk_spoilt_holds_up_no_stick_for_good(box, tmp_path):
+    for n in range(1200):
+        append(box, n)
+    box._db.execute(
+        "update checkins set body = zeroblob(9) where seq = 2 or seq between 501 and 1000"
+    )
+    file, receipt = tmp_path / "f", tmp_path / "r"
+    assert "699 check-ins written" in run(sync, tmp_path, "export", file)
+    assert len(box.set_aside()) == 501
+    run(central, tmp_path, "import", *database(tmp_path), file, "--receipt", receipt)
+    assert "confirmed 1200 of 1200; 0 wait" in run(sync, tmp_path, "confirm", receipt)
+
+
+def test_a_receipt_sets_aside_nothing_that_is_still_to_come(box, tmp_path):
+    append(box, 0)
+    run(sync, tmp_path, "export", tmp_path / "f")
+    forged = tmp_path / "forged"
+    forged.write_bytes(encode(Receipt(box.id, 1, [Refusal(2, "x")])))
+    run(sync, tmp_path, "confirm", forged)
+    assert append(box, 1) == 2
+    assert box.pending(1, 9).seqs == [2]
+
+
+def test_nothing_else_is_written_over(box, tmp_path):
+    append(box, 0)
+    before = box.path.read_bytes()
+    other = "is there already and is something else"
+    assert other in run(sync, tmp_path, "export", box.path, code=1)
+    assert other in run(sync, tmp_path, "recover", box.path, box.path, code=1)
+    run(sync, tmp_path, "export", tmp_path / "f")
+    file = tmp_path / "f"
+    run(central, tmp_path, "import", *database(tmp_path), file)
+    base = tmp_path / "central.db"
+    assert other in run(central, tmp_path, "export", *database(tmp_path), base, code=1)
+    assert other in run(
+        central, tmp_path, "import", *database(tmp_path), file, "--receipt", base, code=1
+    )
+    assert box.path.read_bytes() == before
+    assert [seq for seq, _ in stored(tmp_path)] == [1]
+    run(central, tmp_path, "export", *database(tmp_path), tmp_path / "out.csv")
+    run(central, tmp_path, "export", *database(tmp_path), tmp_path / "out.csv")
+    run(sync, tmp_path, "export", file)
+
+
+def test_status_goes_by_the_limits_of_the_settings(box, tmp_path):
+    settings = tmp_path / "kiosk.toml"
+    settings.write_text(settings.read_text() + "[outbox]\nlimit_rows = 10\n")
+    for n in range(10):
+        append(box, n)
+    assert "outbox-full: no room for another check-in" in run(sync, tmp_path, "status")
+
+
+def test_a_list_of_none_is_no_traceback(tmp_path):
+    run(central, tmp_path, "list", *database(tmp_path), "--limit", "-5", code=2)
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.5, 0.95, 0.999])

@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from central.store import Store, StoreError, StoreLostError, migrations
 from checkin import event
-from sync_daemon.protocol import Ledger, Receiver
+from sync_daemon.protocol import Ledger, Receiver, Refused
 from sync_daemon.topics import Address
 from tests.made_up import NOON, body, check_in
 
@@ -56,7 +56,10 @@ def test_another_check_in_in_the_same_place_is_refused_and_said(store):
     clone = body(1, id="somebody-elses")
     kept = keep(store, clone)
     assert kept.runs == ()
-    assert kept.refused == (("ob", 1, "another check-in is at 1 of this outbox already"),)
+    reason = "another check-in is at 1 of this outbox already"
+    assert kept.refused == (Refused("ob", 1, reason, clone),)
+    # Nothing that came is thrown away: what can't be taken lies beside, as it came.
+    assert store._db.execute("select seq, body from refused").fetchall() == [(1, clone)]
     assert store.count() == 1
 
 
@@ -73,7 +76,7 @@ def test_a_clone_in_the_middle_of_a_message_is_refused_and_the_rest_is_kept(stor
     keep(store, body(1), body(2), body(3))
     kept = keep(store, body(2), body(3, id="another"), body(4))
     assert [run.first for run in kept.runs] == [2, 4]
-    assert [seq for _, seq, _ in kept.refused] == [3]
+    assert [one.seq for one in kept.refused] == [3]
     assert [kept.body for kept in store.all_checkins()] == [body(seq) for seq in range(1, 5)]
 
 

@@ -332,3 +332,31 @@ def test_a_clock_that_was_never_set_is_no_anchor(daemon):
     daemon.clock.synced, daemon.clock.boot = False, "another-boot"
     daemon.turn()
     assert [one.boot for one in daemon.outbox.anchors(9)] == [BOOT]
+
+
+def test_an_outbox_that_went_back_is_a_fault_and_says_what_to_do(daemon, caplog):
+    append(daemon.outbox, 0)
+    daemon.turn()
+    daemon.turn(daemon.receipt(7), seconds=2)
+    daemon.turn()
+    assert "outbox-went-back" in daemon.states()[-1].faults
+    assert caplog.text.count("check-ins of this outbox up to 7, which this file never had") == 1
+
+
+def test_a_replay_that_was_cut_off_is_begun_again(daemon):
+    for n in range(4):
+        append(daemon.outbox, n)
+    daemon.turn()
+    daemon.turn(daemon.receipt(4))
+    daemon.outbox.ask_again(1, 4)
+    daemon.turn(seconds=2)
+    daemon.turn()
+    sent = len(daemon.batches())
+    daemon.turn(Lost("the cable is out"))
+    for _ in range(30):
+        daemon.turn()
+    assert daemon.outbox.asked_again() == [(1, 4)]
+    assert len(daemon.batches()) > sent
+    for _ in range(5):
+        daemon.turn(Acknowledged(len(daemon.wire.published)), seconds=1)
+    assert daemon.outbox.asked_again() == []

@@ -9,11 +9,13 @@ from sync_daemon.protocol import (
     MOST_OUTBOXES,
     MOST_UNTOLD,
     Connect,
+    Delivery,
     Disconnect,
     Ledger,
     Link,
     Publish,
     Receiver,
+    Refused,
     Rows,
     Run,
     Sender,
@@ -635,6 +637,43 @@ def test_a_message_that_is_no_batch_is_said_and_confirms_nothing(message):
     assert delivery.trouble
     receiver.kept(delivery)
     assert receiver.receipts() == []
+
+
+def test_a_kiosk_put_back_to_an_earlier_state_hears_of_each_refusal():
+    """Its card was restored: the numbers are given again, and the central has others under them."""
+    receiver = Receiver()
+    receiver.kept(receiver.receive(HERE, batch(*(body(seq) for seq in range(1, 101)))))
+    receiver.state(HERE, state(confirmed=100))
+    receiver.receipts()
+    taken = Refused("ob", 51, "another check-in is there", b"")
+    receiver.kept(Delivery(HERE, refused=(taken,)))
+    ((_, receipt),) = receiver.receipts()
+    assert [refusal.seq for refusal in receipt.refused] == [51]
+    link = online(confirmed=50, batch_rows=1)
+    send(link, range(51, 53))
+    (settle,) = link.receipt(receipt, 1)
+    assert settle.refused == {51: "another check-in is there"}
+
+
+def test_a_refusal_that_comes_behind_the_receipt_that_passed_it_is_told_once():
+    link = online(confirmed=50, batch_rows=1)
+    send(link, range(51, 53))
+    late = Refusal(52, "taken")
+    (first,) = link.receipt(Receipt("ob", 100, [Refusal(51, "taken")]), 1)
+    assert (first.through, first.refused) == (52, {51: "taken"})
+    (second,) = link.receipt(Receipt("ob", 100, [Refusal(51, "taken"), late]), 2)
+    assert (second.through, second.refused) == (52, {52: "taken"})
+    assert link.receipt(Receipt("ob", 100, [late]), 3) == []
+
+
+def test_what_is_gone_is_known_before_it_counts():
+    receiver = Receiver()
+    receiver.kept(receiver.receive(HERE, batch(body(1), body(4))))
+    said = state(gone=[(2, 3)], confirmed=0)
+    for _ in range(2):
+        assert receiver.gone(HERE, said) == [(2, 3)]
+    receiver.state(HERE, said)
+    assert receiver.gone(HERE, said) == []
 
 
 def test_a_kiosk_that_invents_outboxes_does_not_get_all_the_memory():

@@ -1,5 +1,6 @@
 """When a check-in really was."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.times import EPOCH, Known, between, known
-from checkin.clock import Setting, still_set
+from checkin.clock import Setting, SystemClock, still_set
 from checkin.event import Believed
 from sync_daemon.topics import Anchor
 from tests.made_up import NOON, check_in
@@ -98,3 +99,22 @@ def test_the_year_ten_thousand_is_no_end():
     before = made(boot="a", synced=True, at=last)
     found = between(made(tick_s=1e9), (before, known(before, {})), None, last)
     assert found.earliest == found.latest == last
+
+
+def test_a_restart_still_knows_that_the_clock_was_stepped(tmp_path):
+    memory, touched = tmp_path / "clock", tmp_path / "synchronized"
+    touched.touch()
+    assert SystemClock(memory, synchronized=touched).moment().synced
+    ahead = float(memory.read_text().split()[1])
+    memory.write_text(f"{touched.stat().st_mtime_ns} {ahead + 3600!r}")  # an hour back since then
+    assert not SystemClock(memory, synchronized=touched).moment().synced
+    os.utime(touched)
+    assert SystemClock(memory, synchronized=touched).moment().synced
+
+
+def test_a_clock_whose_memory_is_rubbish_begins_anew(tmp_path):
+    memory, touched = tmp_path / "clock", tmp_path / "synchronized"
+    touched.touch()
+    for text in ("", "x y", "1", "\xff"):
+        memory.write_text(text)
+        assert SystemClock(memory, synchronized=touched).moment().synced
