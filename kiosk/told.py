@@ -39,7 +39,7 @@ class Told:
 
     def refresh(self) -> bool:
         """Take what arrived, if it is right; whether something else is in force now."""
-        mark = _mark(self._arrived) if self._authority else None
+        mark = signed_list.mark(self._arrived) if self._authority else None
         if mark is None or mark == self._mark:
             return False
         self._mark, self.trouble = mark, ""
@@ -92,11 +92,3 @@ class Told:
             out.flush()
             os.fsync(out.fileno())
         beside.replace(self._taken)
-
-
-def _mark(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ino

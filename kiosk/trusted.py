@@ -71,7 +71,7 @@ class _Listed(Generic[ListT]):
         """Whether another list is in force now."""
         if self._file is None:
             return False
-        mark = _mark(self._file)
+        mark = signed_list.mark(self._file)
         if self._looked and mark == self._mark:
             return False
         self._looked, self._mark = True, mark
@@ -107,14 +107,6 @@ class _Listed(Generic[ListT]):
             )
         if _moment(found.issued) is None:
             raise SignedListError(f"{self._file}: issued is no date in ISO 8601")
-
-
-def _mark(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ino
 
 
 def trust_from(lists: TrustList, revoked: frozenset[str] = frozenset()) -> Trust:
