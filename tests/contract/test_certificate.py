@@ -5,12 +5,15 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from checkin.clock import SystemClock
 from sync_daemon import certificate
 from sync_daemon.broker import Tls
 from sync_daemon.certificate import Certificate
-from tests.authority import authority, openssl
+from tests.authority import authority
 from tests.authority import certificate as issue
 from tests.contract.test_sync_loop import daemon  # noqa: F401  a fixture
 from tests.made_up import NOON
@@ -35,11 +38,15 @@ def test_the_end_is_what_openssl_says(tls):
 
 
 def test_one_that_has_ended_is_said(tls, tmp_path):
-    openssl(
-        "x509", "-req", "-in", tmp_path / "k1.csr", "-CA", tls.ca_file, "-CAkey",
-        tmp_path / "ca.key", "-days", "-1", "-extfile", tmp_path / "leaf.cnf",
-        "-out", tls.cert_file,
+    here = x509.load_pem_x509_certificate((tmp_path / "k1.pem").read_bytes())
+    key = load_pem_private_key((tmp_path / "ca.key").read_bytes(), None)
+    made = x509.CertificateBuilder(
+        issuer_name=here.issuer, subject_name=here.subject, public_key=here.public_key(),
+        serial_number=7, not_valid_before=NOON - timedelta(days=900),
+        not_valid_after=NOON - timedelta(days=800), extensions=list(here.extensions),
     )  # fmt: skip
+    ended = made.sign(key, hashes.SHA256())
+    (tmp_path / "k1.pem").write_bytes(ended.public_bytes(Encoding.PEM))
     assert certificate.look(tls).trouble == "has expired"
 
 
