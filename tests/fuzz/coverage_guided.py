@@ -44,6 +44,9 @@ RETIMED = 12
 MOST_KEPT = 100
 
 
+SLOWEST = "slowest: "
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run came to. `finding` is the input's file, or None; `why` says what was wrong."""
@@ -73,7 +76,9 @@ def fuzz(name, seconds, folder=FOLDER):
     if found or status:
         why = f"exit status {status}\n" + "\n".join(words.splitlines()[-40:])
         return Outcome(name, _executions(place), 0.0, 0, found[0] if found else None, why)
-    slowest_s, size, file = words.split("\n")[0].split(" ", 2)
+    # Libraries may warn on the same output.
+    said = next(line for line in words.splitlines() if line.startswith(SLOWEST))
+    slowest_s, size, file = said.removeprefix(SLOWEST).split(" ", 2)
     finding, why = _judged(float(slowest_s), place, Path(file))
     return Outcome(name, _executions(place), float(slowest_s), int(size), finding, why)
 
@@ -137,7 +142,7 @@ def retime(name, place):
     for file in sorted((place / "slow").iterdir(), reverse=True)[:RETIMED]:
         data = file.read_bytes()
         slowest = max(slowest, (targets.took_s(target, data), len(data), str(file)))
-    print(*slowest)
+    print(SLOWEST + " ".join(map(str, slowest)))
 
 
 # ── the process that is instrumented ─────────────────────────────────────────────────────────────
