@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -117,7 +117,11 @@ def run(
 @database
 @key_file
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, newest first."
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 2**53),
+    help="How many, newest first.",
 )
 @click.option("--kiosk", default="", help="Only of this kiosk.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON line each.")
@@ -163,7 +167,10 @@ def export(database: Path, key_files: tuple[Path, ...], file: Path) -> None:
         beside = file.with_name(file.name + ".part")
         beside.unlink(missing_ok=True)
         opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(opened, "w", encoding="utf-8", newline="") as out:  # noqa: PTH123  a descriptor
+        with (
+            _gone_if_it_fails(beside),
+            open(opened, "w", encoding="utf-8", newline="") as out,  # noqa: PTH123  a descriptor
+        ):
             personal = sorted({name for row in rows for name in row} - {*COLUMNS, "person"})
             writer = csv.DictWriter(out, [*COLUMNS, "person", *personal], restval="")
             writer.writeheader()
@@ -183,15 +190,15 @@ def export(database: Path, key_files: tuple[Path, ...], file: Path) -> None:
 def import_(database: Path, file: Path, receipt: Path | None) -> None:
     """Take the check-ins in FILE, which `vaora-sync export` or `vaora-sync recover` wrote.
 
-    Each is kept once, however often it is imported or sent. A file that broke off is taken as far
-    as it is whole, and that is said.
+    Each is kept once, however often it is imported or sent. Of a file that broke off or was changed
+    on the way nothing is taken.
     """
     if receipt is not None:
         not_over(receipt, lambda begin: begin.startswith(b'{"outbox":'))
     with _said(receipt):
-        store = _open(database)
         try:
             reader = stick.Reader(file)
+            store = _open(database)
             before = store.count()
             refused = _take(store, reader)
             added = store.count() - before
@@ -206,13 +213,12 @@ def import_(database: Path, file: Path, receipt: Path | None) -> None:
             ledger = store.ledgers().get(place, Ledger())
             through, named = ledger.told()
             body = encode(Receipt(head.outbox, through, [Refusal(*one) for one in named]))
-            receipt.write_bytes(body)
+            beside = receipt.with_name(receipt.name + ".part")
+            with _gone_if_it_fails(beside):
+                beside.write_bytes(body)
+                beside.replace(receipt)
             click.echo(f"{receipt}: confirms check-ins up to {through}")
         store.close()
-    if not reader.complete:
-        raise click.ClickException(
-            f"{file}: breaks off; what was whole is here. Copy it again, and import that too"
-        )
 
 
 def _take(store: Store, reader: stick.Reader) -> list[tuple[int, str]]:
@@ -225,7 +231,9 @@ def _take(store: Store, reader: stick.Reader) -> list[tuple[int, str]]:
     while some := list(islice(events, IMPORTED_AT_ONCE)):
         delivery = receiver.receive(here, b"[" + b",".join(some) + b"]")
         if delivery.trouble and not delivery.runs and not delivery.refused:
-            raise StickError(f"{reader.head.kiosk}: {delivery.trouble}")
+            raise StickError(
+                f"the file of {head.kiosk} has something else in it: {delivery.trouble}"
+            )
         for kept in store.keep([delivery], at):
             refused += [(one.seq, one.reason) for one in kept.refused]
     if head.gone:
@@ -263,6 +271,17 @@ def _open(database: Path, *, must_exist: bool = False) -> Store:
         if must_exist and not database.exists():
             raise click.ClickException(f"{database} isn't there; name it with --database FILE")
         return Store(database)
+
+
+@contextmanager
+def _gone_if_it_fails(file: Path) -> Iterator[None]:
+    """Leave no half of a file behind, least of all one with opened fields on a stick."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -16,6 +16,7 @@ TURN_S = 0.5
 CONNECT_AGAIN_S = 2.0
 ANSWER_S = 5.0
 SAVE_EVERY_S = 30.0
+RECOUNT_AGAIN_S = 5.0  # a gap in a long outbox: not with every message
 
 
 class BrokerLink(Protocol):
@@ -41,6 +42,7 @@ class CentralLoop:
         self._connect_due = 0.0
         self._save_due = 0.0
         self._why_lost = ""
+        self._recount_due: dict[tuple[Address, str], float] = {}
         self._anchors: dict[Address, list[Anchor]] = {}  # as they were said last
 
     def turn(self, wait_s: float = TURN_S) -> None:
@@ -142,13 +144,29 @@ class CentralLoop:
         if state.anchors and state.anchors != self._anchors.get(address):
             self._store.note_anchors(address, state.anchors)
             self._anchors[address] = state.anchors
+        if state.outbox is not None:
+            self._recount(address, state.outbox.id, now, known=state.outbox.confirmed)
         gone = self._receiver.gone(address, state)
         if gone and state.outbox is not None:
             self._store.note_gone(address, state.outbox.id, gone, now.at)
             log.error("%s can't send check-ins %s any more", address.kiosk, gone)
         self._receiver.state(address, state)
 
+    def _recount(self, address: Address, outbox: str, now: Moment, known: int = 0) -> None:
+        """Before asking for what is missing: it may have come by a stick meanwhile."""
+        ledger = self._receiver.ledgers.get((address, outbox))
+        if ledger is None or (not ledger.gaps() and known <= ledger.through):
+            return
+        if now.tick >= self._recount_due.get((address, outbox), 0.0):
+            self._recount_due[address, outbox] = now.tick + RECOUNT_AGAIN_S
+            self._store.recount(address, outbox, ledger)
+
     def _send_receipts(self, now: Moment) -> None:
+        try:
+            for key in self._receiver.due():
+                self._recount(*key, now)
+        except StoreError as error:
+            log.warning("%s", error)  # then it is asked for again, which does no harm
         for address, receipt in self._receiver.receipts():
             message = Message(address.receipt, topics.encode(receipt))
             try:

@@ -190,7 +190,7 @@ class Store:
             self._db.execute("pragma journal_mode = wal")
             # FULL: a receipt lets the kiosk forget; what it confirms must not go with the power.
             self._db.execute("pragma synchronous = full")
-            migrations.apply(Database(self._db))
+            self._bring_up_to_date()
             self._db.execute("pragma wal_checkpoint(truncate)")
             self._db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
         self._path = path
@@ -198,6 +198,24 @@ class Store:
         self._untidy = False
         self._numbers: dict[tuple[Address, str], int] = {}
         self._fresh: dict[tuple[Address, str], int] = {}
+
+    def _bring_up_to_date(self) -> None:
+        try:
+            migrations.apply(Database(self._db))
+        except sqlite3.OperationalError as error:
+            if "already exists" not in str(error):
+                raise
+            migrations.apply(Database(self._db))  # another command was just doing it
+
+    def recount(self, address: Address, outbox: str, ledger: Ledger) -> None:
+        """Add to `ledger` what came into this file by another way: by hand, say."""
+        with _trouble(f"{self._path}: can't be read"):
+            found = self._db.execute(
+                "select number from outboxes where (checkpoint, kiosk, outbox) = (?, ?, ?)",
+                (address.checkpoint, address.kiosk, outbox),
+            ).fetchone()
+            if found is not None:
+                self._count(ledger, found[0])
 
     def keep(self, deliveries: Sequence[Delivery], at: datetime) -> list[Delivery]:
         """Write the arrivals, in one transaction; return the deliveries as they were kept.

@@ -35,6 +35,10 @@ PAGE_BYTES = 8192
 # Pages in the write-ahead log until SQLite copies them into the file: 2 MB, some 250 check-ins.
 LOG_PAGES = 256
 
+# The log and the file both grow while a file of an older version is changed: three times its size
+# was measured for 200,000 rows.
+CHANGE_TAKES = 4
+
 ROOM_FOR_LOG = 4  # the log and the pages, and as much again
 
 # The kinds of SQLite's input and output errors that are about reading.
@@ -175,6 +179,7 @@ class Outbox:
             # 14 MB that the smallest Pi has better use for.
             from checkin import outbox_forms  # noqa: PLC0415
 
+            self._refuse_if_too_tight_to_change()
             outbox_forms.bring_up_to_date(self._db)
         self._check_form()
         row = self._db.execute("select outbox from state").fetchone()
@@ -203,6 +208,21 @@ class Outbox:
             self._db.execute("insert into room values (zeroblob(?))", (size,))
         self._db.execute("drop table room")  # not above: SQLite logs no page that is freed at once
         self._db.execute("pragma wal_checkpoint(restart)")
+
+    def _refuse_if_too_tight_to_change(self) -> None:
+        """An older file is copied inside itself; without room for that it stays as it is."""
+        older = self._db.execute(
+            "select 1 from sqlite_master where name = 'checkins' and sql like '%autoincrement%'"
+        ).fetchone()
+        needed = CHANGE_TAKES * self.path.stat().st_size
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize
+        if older and free < needed:
+            raise OutboxError(
+                f"{self.path}: was made by an older version; bringing it up to date needs "
+                f"{needed // 1_000_000} MB of disk, {free // 1_000_000} are free. Make room, or "
+                f"take what waits by `vaora-sync recover {self.path} FILE`"
+            )
 
     def _check_form(self) -> None:
         """Refuse a file that isn't made yet, or is of another version than this program."""
@@ -329,10 +349,16 @@ class Outbox:
         with _trouble(f"{self.path}: can't be read"):
             return self._db.execute("select first, last from replays order by rowid").fetchall()
 
-    def sent_again(self, first: int, last: int) -> None:
-        """Forget that `first` to `last` was wanted."""
+    def sent_again(self, first: int, last: int, *, through: int) -> None:
+        """Of `first` to `last` everything up to `through` was sent; the rest is still wanted."""
         with _trouble(f"{self.path}: can't be written"), self._transaction():
-            self._db.execute("delete from replays where (first, last) = (?, ?)", (first, last))
+            if through >= last:
+                self._db.execute("delete from replays where (first, last) = (?, ?)", (first, last))
+            else:
+                self._db.execute(
+                    "update replays set first = ? where (first, last) = (?, ?)",
+                    (max(first, through + 1), first, last),
+                )
 
     def note_exported(self, through: int) -> None:
         """Everything up to `through` was copied onto a stick."""

@@ -7,6 +7,7 @@ a foot with the number of events and their SHA-256, so that a copy that broke of
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,7 +84,8 @@ def write(file: Path, head: Head, events: Iterable[bytes]) -> int:
             os.fsync(out.fileno())
         beside.replace(file)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # on a stick that was pulled out nothing can be done
+            beside.unlink(missing_ok=True)
         raise StickError(
             f"{file}: {error.strerror}; is the stick full or write-protected?"
         ) from error
@@ -91,11 +93,15 @@ def write(file: Path, head: Head, events: Iterable[bytes]) -> int:
 
 
 class Reader:
-    """A backlog file, read line by line. `complete` is known once `events` has been walked."""
+    """A backlog file, read line by line, once its foot has said that all of it is as written."""
 
     def __init__(self, file: Path) -> None:
-        """Raises `StickError` where `file` isn't one."""
-        self.complete = False
+        """Raises `StickError` where `file` isn't one, breaks off, or was changed on the way.
+
+        Of such a file nothing is taken: a letter that a bad stick changed can't be told from a
+        true one, and whoever wrote the file still has what was in it.
+        """
+        self._complete = False
         self._file = file
         try:
             with file.open("rb") as opened:
@@ -109,16 +115,23 @@ class Reader:
                 f"{file}: neither `vaora-sync export` nor `vaora-sync recover` wrote this ({error})"
             ) from error
         self._begin = len(line)
+        for _ in self.events():
+            pass
+        if not self._complete:
+            raise StickError(
+                f"{file}: breaks off, or was changed on the way; nothing was taken. Copy it again, or "
+                "export again"
+            )
 
     def events(self) -> Iterator[bytes]:
-        """The events as far as the file is whole. Raises `StickError` where it can't be read."""
+        """The events, as the door wrote them. Raises `StickError` where it can't be read."""
         count, digest = 0, hashlib.sha256()
         try:
             with self._file.open("rb") as opened:
                 opened.seek(self._begin)
                 while line := opened.readline(LONGEST_EVENT_BYTES + 1):
                     if line.startswith(b'{"count":'):
-                        self.complete = self._is_foot(line, count, digest.hexdigest())
+                        self._complete = self._is_foot(line, count, digest.hexdigest())
                         return
                     if not line.endswith(b"\n"):
                         return  # broken off, or no event of ours

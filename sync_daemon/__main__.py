@@ -168,9 +168,12 @@ def export(settings_file: Path, file: Path) -> None:
 def confirm(settings_file: Path, file: Path) -> None:
     """Take the receipt that `vaora-central import` wrote to FILE."""
     try:
-        receipt = read_receipt(file.read_bytes()[: LONGEST_MESSAGE_BYTES + 1])
+        with file.open("rb") as opened:
+            receipt = read_receipt(opened.read(LONGEST_MESSAGE_BYTES + 1))
     except (OSError, MessageError) as error:
-        raise click.ClickException(f"{file}: {error}") from error
+        raise click.ClickException(
+            f"{file}: {error}. `vaora-central import --receipt FILE` writes one"
+        ) from error
     with _opened(load(settings_file)) as outbox:
         if receipt.outbox != outbox.id:
             raise click.ClickException(f"{file}: is for another outbox ({receipt.outbox})")

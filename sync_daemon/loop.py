@@ -283,7 +283,6 @@ class SyncLoop:
                 case Connect():
                     self._connect(now)
                 case Disconnect(reason):
-                    self._replaying = None
                     self._broker.close(with_will=True)
                     self._numbers.clear()
                     self._log_lost(reason, now)
@@ -306,7 +305,6 @@ class SyncLoop:
             self._lost(str(error), now)
 
     def _lost(self, reason: str, now: Moment, *, patient: bool = False) -> None:
-        self._replaying = None  # begun again with the next link
         self._sender.lost(now.tick, patient=patient)
         self._broker.close()
         self._numbers.clear()
@@ -356,9 +354,10 @@ class SyncLoop:
     def _mind_replays(self, now: Moment) -> None:
         """Send again what a technician asked for. It is forgotten only once it was acknowledged."""
         if self._replaying is not None and self._sender.broken_replays != self._broken_replays:
-            self._replaying = None  # it was cut off: begun again below
+            self._outbox.sent_again(*self._replaying, through=self._sender.replayed)
+            self._replaying = None  # it was cut off: what is left is begun again below
         if self._replaying is not None and not self._sender.replaying and self._online:
-            self._outbox.sent_again(*self._replaying)
+            self._outbox.sent_again(*self._replaying, through=self._replaying[1])
             log.info("check-ins %d to %d were sent again", *self._replaying)
             self._replaying = None
         if self._replaying is None and now.tick >= self._replays_due:

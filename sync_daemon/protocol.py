@@ -161,6 +161,7 @@ class Sender:
         self._again: deque[Pair] = deque()
         self._refused: set[int] = set()  # what the outbox was told of
         self.broken_replays = 0
+        self.replayed = 0  # how far of the last `replay` the broker has everything
         self._number = 0
         self._window = 1
         self._most_bytes = terms.batch_bytes
@@ -270,6 +271,11 @@ class Sender:
                 if tick - batch.sent_tick <= QUICK_S:
                     self._batch_bytes = min(2 * self._batch_bytes, self._most_bytes)
                 break
+        for batch in self._in_flight:
+            if batch.replay and not batch.acknowledged:
+                break
+            if batch.replay:
+                self.replayed = max(self.replayed, batch.through)
         self._in_flight = deque(b for b in self._in_flight if not (b.replay and b.acknowledged))
         if self._terms.confirm == "central":
             return []
@@ -287,6 +293,7 @@ class Sender:
         """Send `first` to `last` once more; False where something else is being sent again."""
         if self.link is not Link.ONLINE or self.replaying:
             return False
+        self.replayed = first - 1
         self._ask_again([(first, last)])
         return True
 
@@ -593,6 +600,10 @@ class Receiver:
             for a, b in state.outbox.gone
             if max(first, a) <= min(last, b)
         ]
+
+    def due(self) -> list[tuple[Address, str]]:
+        """The outboxes that a receipt is due for."""
+        return list(self._due)
 
     def receipts(self) -> list[tuple[Address, Receipt]]:
         """The receipts that are due: one per outbox that something came from."""

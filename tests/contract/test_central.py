@@ -6,8 +6,9 @@ from central.loop import CentralLoop
 from central.store import Store, StoreError
 from sync_daemon import topics
 from sync_daemon.broker import BrokerError, Connected, Lost, Message, Received
+from sync_daemon.protocol import Receiver
 from sync_daemon.topics import Address, OutboxState, State
-from tests.made_up import FakeClock, body
+from tests.made_up import NOON, FakeClock, body
 
 HERE = Address("cp", "k1")
 
@@ -145,6 +146,22 @@ def test_what_is_gone_is_written_down(central, store, wire, caplog):
     assert "can't send check-ins [(1, 2)] any more" in caplog.text
     ledger = store.ledgers()[HERE, "ob"]
     assert ledger.through == 2
+
+
+def test_what_came_by_a_stick_meanwhile_is_not_asked_for(central, store, wire, tmp_path):
+    wire.deliver(HERE.state, state())
+    central.turn(0)
+    assert wire.published[-1][1].again == [(1, 4)]
+    other = Store(store._path)  # `vaora-central import`, beside the running central
+    other.keep(
+        [Receiver().receive(HERE, b"[" + b",".join(body(seq) for seq in range(1, 5)) + b"]")], NOON
+    )
+    other.close()
+    central._recount_due.clear()
+    wire.deliver(HERE.state, state(gone=[(1, 4)]))
+    central.turn(0)
+    assert wire.published[-1][1].through == 4
+    assert store._db.execute("select * from gone").fetchall() == []
 
 
 def test_a_broker_that_is_away_is_asked_again_and_said_once(store, clock, caplog):

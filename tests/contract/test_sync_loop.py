@@ -355,8 +355,27 @@ def test_a_replay_that_was_cut_off_is_begun_again(daemon):
     daemon.turn(Lost("the cable is out"))
     for _ in range(30):
         daemon.turn()
-    assert daemon.outbox.asked_again() == [(1, 4)]
     assert len(daemon.batches()) > sent
+    assert daemon.outbox.asked_again() == [(1, 4)]
     for _ in range(5):
         daemon.turn(Acknowledged(len(daemon.wire.published)), seconds=1)
     assert daemon.outbox.asked_again() == []
+
+
+def test_a_replay_over_a_bad_link_goes_on_where_it_was(daemon):
+    for n in range(40):
+        append(daemon.outbox, n)
+    daemon.turn()
+    daemon.turn(daemon.receipt(40))
+    daemon.loop._sender._terms = Terms(answer_s=20, batch_rows=10, wait_initial_s=1)
+    daemon.outbox.ask_again(1, 40)
+    begun = len(daemon.wire.published)
+    daemon.turn(seconds=2)
+    daemon.turn()
+    first = list(range(begun + 1, len(daemon.wire.published) + 1))
+    daemon.turn(*[Acknowledged(number) for number in first[:2]])
+    daemon.turn(Lost("the cable is out"))
+    for _ in range(3):
+        daemon.turn()
+    ((at, last),) = daemon.outbox.asked_again()
+    assert (at > 1, last) == (True, 40)
