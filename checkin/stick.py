@@ -119,8 +119,8 @@ class Reader:
             pass
         if not self._complete:
             raise StickError(
-                f"{file}: breaks off, or was changed on the way; nothing was taken. Copy it again, or "
-                "export again"
+                f"{file}: breaks off, or was changed on the way; nothing was taken. Copy it "
+                "again, or export again"
             )
 
     def events(self) -> Iterator[bytes]:
