@@ -353,7 +353,7 @@ class Broker(Section, frozen=True):
         ),
     ] = "central"
     keepalive_s: Annotated[int, Meta(ge=5, le=3600, description="MQTT keep-alive")] = 30
-    window: Annotated[int, Meta(ge=1, le=1000, description="messages in flight at once")] = 16
+    window: Annotated[int, Meta(ge=1, le=1000, description="messages in flight at once")] = 8
     batch_rows: Annotated[int, Meta(ge=1, le=1000, description="check-ins in one message")] = 500
     batch_bytes: Annotated[
         int,

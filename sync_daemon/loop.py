@@ -175,10 +175,10 @@ class SyncLoop:
     def _use_disk(self, now: Moment) -> None:
         """Everything that needs the outbox. A disk in trouble is waited for, and said once."""
         try:
-            self._settle(now)
             self._note_anchor(now)
             self._mind_replays(now)
             self._send_pending(now)
+            self._settle(now)  # after it: while a backlog drains, something is in flight by now
             self._say_state(now)
             self._prune(now)
         except OutboxError as error:

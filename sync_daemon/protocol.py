@@ -67,7 +67,7 @@ class Terms:
     """How patient the Sender is, how much it sends at once, and whose word it takes."""
 
     confirm: Literal["central", "broker"] = "central"
-    window: int = 16
+    window: int = 8
     batch_rows: int = 500
     batch_bytes: int = 262_144
     answer_s: float = 20.0
