@@ -175,10 +175,10 @@ class SyncLoop:
     def _use_disk(self, now: Moment) -> None:
         """Everything that needs the outbox. A disk in trouble is waited for, and said once."""
         try:
-            self._note_anchor(now)
             self._mind_replays(now)
             self._send_pending(now)
             self._settle(now)  # after it: while a backlog drains, something is in flight by now
+            self._note_anchor(now)
             self._say_state(now)
             self._prune(now)
         except OutboxError as error:
@@ -347,8 +347,9 @@ class SyncLoop:
             expected = said.at + timedelta(seconds=now.tick - said.tick)
             if abs((now.at - expected).total_seconds()) < JUMP_S:
                 return
-        self._anchor = Anchor(now.boot, now.tick, now.at, SYNCED_ERROR_S)
-        self._outbox.note_anchor(self._anchor)
+        anchor = Anchor(now.boot, now.tick, now.at, SYNCED_ERROR_S)
+        self._outbox.note_anchor(anchor)
+        self._anchor = anchor  # not before: on a full disk it is tried again
         log.info("the clock is set%s", "" if said is None else " anew: it had jumped")
 
     def _mind_replays(self, now: Moment) -> None:

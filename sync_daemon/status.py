@@ -10,9 +10,7 @@ from checkin.clock import Moment
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox, damaged_files
 from checkin.settings import Settings
-from sync_daemon.loop import certificate_faults
-
-DAY_S = 86_400
+from sync_daemon.loop import SOON_DAYS, certificate_faults
 
 # What each fault means for somebody who stands before the door.
 CURES = {
@@ -100,7 +98,6 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
     )
 
 
-SOON_DAYS = 30.0
 MOST_CLOCKS = 10_000
 
 

@@ -379,3 +379,22 @@ def test_a_replay_over_a_bad_link_goes_on_where_it_was(daemon):
         daemon.turn()
     ((at, last),) = daemon.outbox.asked_again()
     assert (at > 1, last) == (True, 40)
+
+
+def test_a_clock_that_could_not_be_written_down_is_tried_again(daemon):
+    daemon.outbox._db.execute("delete from anchors")
+    note, failed = daemon.outbox.note_anchor, []
+
+    def full(anchor):
+        failed.append(anchor)
+        raise OutboxError("full")
+
+    daemon.outbox.note_anchor, daemon.loop._anchor = full, None
+    append(daemon.outbox, 0)
+    daemon.turn(seconds=2)
+    assert failed
+    assert len(daemon.batches()) == 1  # and it holds up nothing
+    daemon.outbox.note_anchor = note
+    daemon.turn(seconds=2)
+    daemon.turn(seconds=2)
+    assert [one.boot for one in daemon.outbox.anchors(9)] == [BOOT]
