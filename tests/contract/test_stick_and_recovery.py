@@ -281,6 +281,20 @@ def test_what_damage_left_whole_is_recovered_and_nothing_else(box, tmp_path, see
     assert len(found) > (30 if seed % 2 else 300)
 
 
+def test_an_event_that_still_reads_but_was_changed_is_not_recovered(box, tmp_path):
+    for n in range(40):
+        append(box, n)
+    bodies = box.pending(0, 999).bodies
+    box._db.execute("pragma wal_checkpoint(truncate)")
+    whole, there = box.path.read_bytes(), bodies[7]
+    assert whole.count(there) == 1
+    direction = there.replace(b'"in"', b'"IN"')
+    assert direction != there
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(whole.replace(there, direction))
+    assert recovered(copy, tmp_path) == bodies[:7] + bodies[8:]
+
+
 def test_what_is_found_is_imported_and_kept_once(box, tmp_path):
     for n in range(20):
         append(box, n)
