@@ -5,6 +5,7 @@
     clock       when it is, and how sure that is
     seal        encrypt personal fields so that the door can't read them back
     settings    /etc/vaora/kiosk.toml, and `command_line` how a command is told of it
+    supervisor  what systemd is told of a process: ready, alive
     health      the small files by which the two processes tell each other how they are
 
 A module is here only if two programs need it.

@@ -1,5 +1,6 @@
 """What the commands of kiosk and daemon share: where the settings are, and how they stop."""
 
+import faulthandler
 import resource
 import signal
 import sys
@@ -66,6 +67,8 @@ def leave_no_traces() -> None:
     core(5)), and a traceback without the messages: a ValueError quotes what it couldn't read.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Where it hung or fell, when its watchdog or the machine ends it: lines of code, no values.
+    faulthandler.enable()
     sys.excepthook = _say_where
 
 

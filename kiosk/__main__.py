@@ -21,7 +21,8 @@ from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_da
 from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings
 from checkin.signed_list import SignedListError
-from kiosk.logic import policy
+from checkin.supervisor import Supervisor, this_process
+from kiosk.logic import feedback, policy
 from kiosk.logic.policy import Policy, Terms
 from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
@@ -55,6 +56,9 @@ WATCH_EVERY_S = 0.5
 # How long a kiosk that can't start shows so before it ends, to be started again.
 OUT_OF_ORDER_S = 5.0
 
+# For an outbox of a million check-ins to be changed to this version's form, or looked through.
+LONG_WORK_S = 1800.0
+
 
 @click.group(help=__doc__)
 @click.version_option(VERSION, prog_name="vaora-kiosk")
@@ -73,11 +77,10 @@ def run(settings_file: Path) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     loaded = load(settings_file)
-    seal = _seal(loaded)
     leave_no_traces()
     stopped = stop_signals()
     try:
-        _serve(loaded, seal, stopped)
+        _serve(loaded, stopped, this_process())
     except (AlreadyRunningError, CameraError, PanelError, OutboxError, DecoderError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -197,35 +200,39 @@ def _seal(loaded: Settings) -> CentralSeal | None:
         raise click.ClickException(f"seal: {error}") from error
 
 
-def _serve(loaded: Settings, seal: CentralSeal | None, stopped: Event) -> None:
+def _serve(loaded: Settings, stopped: Event, supervisor: Supervisor) -> None:
     panel = _panel(loaded)
     try:
-        _serve_with(panel, loaded, seal, stopped)
+        _serve_with(panel, loaded, stopped, supervisor)
     finally:
+        supervisor.stopping()
         panel.close()
 
 
-def _serve_with(panel: Panel, loaded: Settings, seal: CentralSeal | None, stopped: Event) -> None:
-    from kiosk.logic.feedback import OUT_OF_ORDER, STARTING  # noqa: PLC0415  beside its use
-
-    panel.rest(STARTING)
+def _serve_with(panel: Panel, loaded: Settings, stopped: Event, supervisor: Supervisor) -> None:
+    panel.rest(feedback.STARTING)
     try:
-        outbox = _outbox(loaded)
+        seal = _seal(loaded)
+        outbox = _outbox(loaded, supervisor)
         camera = _camera(loaded)
-    except (AlreadyRunningError, CameraError, OutboxError) as error:
+        loop = _loop(loaded, outbox, camera, panel, seal)
+    except (click.ClickException, AlreadyRunningError, CameraError, OutboxError) as error:
         log.error("%s", error)  # noqa: TRY400  said before the wait, not after
-        panel.rest(OUT_OF_ORDER)
+        panel.rest(feedback.OUT_OF_ORDER)
         stopped.wait(OUT_OF_ORDER_S)  # seen by who passes, while systemd would only blink
         raise
     log.info("%s at %s: %s", loaded.kiosk.id, loaded.kiosk.checkpoint, camera.name)
-    loop = _loop(loaded, outbox, camera, panel, seal)
+    clock = SystemClock()
     try:
         while not stopped.is_set():
-            loop.turn()
+            # A turn without a frame doesn't count: a camera that hangs ends the process.
+            if loop.turn():
+                supervisor.alive(clock.moment().tick)
     except CameraEndedError as error:
         log.info("%s", error)
     except OutboxLostError:
         outbox.close()
+        supervisor.needs(LONG_WORK_S)
         _set_aside(loaded.outbox_file, thorough=True)
         raise
     finally:
@@ -233,9 +240,17 @@ def _serve_with(panel: Panel, loaded: Settings, seal: CentralSeal | None, stoppe
         outbox.close()
 
 
-def _outbox(loaded: Settings) -> Outbox:
+def _outbox(loaded: Settings, supervisor: Supervisor) -> Outbox:
     """The outbox, read as far as this boot's check-ins go; a damaged one is set aside."""
     lock.hold(Path(loaded.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
+    supervisor.needs(LONG_WORK_S)
+    try:
+        return _sound_outbox(loaded)
+    finally:
+        supervisor.done()
+
+
+def _sound_outbox(loaded: Settings) -> Outbox:
     _set_aside(loaded.outbox_file, thorough=False)
     try:
         outbox = _open_outbox(loaded)

@@ -121,8 +121,11 @@ class KioskLoop:
         self._resting: Pattern | None = None
         self._rest(feedback.STARTING)
 
-    def turn(self) -> None:
-        """Look at one frame and act on it. Raises `CameraEndedError` at a replay's end."""
+    def turn(self) -> bool:
+        """Look at one frame and act on it; whether there was one.
+
+        Raises `CameraEndedError` at a replay's end.
+        """
         asked = self._clock.moment().tick
         try:
             with self._camera.frame() as frame:
@@ -134,7 +137,7 @@ class KioskLoop:
             raise
         except CameraError as error:
             self._restart_camera(error)
-            return
+            return False
         now = self._clock.moment()
         self._camera_works()
         if codes:
@@ -143,6 +146,8 @@ class KioskLoop:
         self._keep_house(now)
         if self._watch is not None and self._watch.on:
             self._watch.served(now, self._clock.moment().tick, sorted(self._faults))
+        self._panel.check()
+        return True
 
     def stop(self) -> None:
         """Let go of the camera. What counts is on disk already."""

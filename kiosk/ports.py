@@ -152,5 +152,8 @@ class Panel(Protocol):
     def lamp(self, *, on: bool) -> None:
         """Light the place where codes are held, where a lamp is fitted."""
 
+    def check(self) -> None:
+        """Raise `PanelError` where what is played isn't shown any more."""
+
     def close(self) -> None:
         """Leave all pins at their safe level: dark and silent."""

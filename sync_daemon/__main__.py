@@ -3,7 +3,7 @@
 import logging
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
 from checkin.stick import Head, StickError
+from checkin.supervisor import this_process
 from sync_daemon import certificate, status
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
@@ -66,12 +67,17 @@ def run(settings_file: Path, *, verbose: bool) -> None:
         raise click.ClickException(str(error)) from error
     leave_no_traces()
     stopped = stop_signals()
+    supervisor, clock = this_process(), SystemClock()
+
+    def alive() -> None:
+        supervisor.alive(clock.moment().tick)
+
     while not stopped.is_set():
-        outbox = _wait_for_outbox(loaded, stopped)
+        outbox = _wait_for_outbox(loaded, stopped, alive)
         if outbox is None:
             return
         try:
-            _carry(loaded, outbox, stopped)
+            _carry(loaded, outbox, stopped, alive)
         except OutboxError as error:
             log.error("%s; beginning anew", error)  # noqa: TRY400  the message says all
             stopped.wait(OUTBOX_WAIT_S)
@@ -79,7 +85,7 @@ def run(settings_file: Path, *, verbose: bool) -> None:
             outbox.close()
 
 
-def _carry(loaded: Settings, outbox: Outbox, stopped: Event) -> None:
+def _carry(loaded: Settings, outbox: Outbox, stopped: Event, alive: Callable[[], None]) -> None:
     """Carry this outbox until stopped, or until the kiosk has put another in its place."""
     made_as = names.waiting_under_other_names(
         outbox, checkpoint=loaded.kiosk.checkpoint, kiosk=loaded.kiosk.id
@@ -91,6 +97,7 @@ def _carry(loaded: Settings, outbox: Outbox, stopped: Event) -> None:
         # A file that the kiosk set aside is another outbox, with a count of its own.
         while not stopped.is_set() and outbox.is_current():
             loop.turn()
+            alive()
     finally:
         loop.stop()
 
@@ -267,7 +274,7 @@ def _open(loaded: Settings) -> Outbox:
     )
 
 
-def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
+def _wait_for_outbox(loaded: Settings, stopped: Event, alive: Callable[[], None]) -> Outbox | None:
     """The outbox, once the kiosk has made it."""
     said = ""
     while not stopped.is_set():
@@ -277,6 +284,7 @@ def _wait_for_outbox(loaded: Settings, stopped: Event) -> Outbox | None:
             if str(error) != said:
                 log.info("waiting for the kiosk: %s", error)
                 said = str(error)
+        alive()
         stopped.wait(OUTBOX_WAIT_S)
     return None
 

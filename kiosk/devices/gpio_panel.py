@@ -82,6 +82,9 @@ class GpioPanel:
         if self._lamp is not None:
             _set(self._lamp, on=on)
 
+    def check(self) -> None:
+        self._player.check()
+
     def close(self) -> None:
         self._player.close()
         for device in self._devices():

@@ -16,6 +16,10 @@ SILENT = Pattern("silent", ())
 CLOSE_S = 2.0
 
 
+# Setting a pin takes microseconds; a driver that takes this long doesn't come back.
+STUCK_S = 2.0
+
+
 class Player:
     """Calls `show` with the level of the moment, whenever it changes.
 
@@ -33,6 +37,7 @@ class Player:
         self._resting: Pattern = SILENT
         self._began = 0.0
         self._closing = False
+        self._showing_since: float | None = None
         self._trouble: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
         self._thread.start()
@@ -43,6 +48,13 @@ class Player:
     def rest(self, pattern: Pattern) -> None:
         self._begin(None, pattern)
 
+    def check(self) -> None:
+        """Raise `PanelError` where the thread ended, or waits for a pin that doesn't answer."""
+        self._raise_trouble()
+        since = self._showing_since
+        if since is not None and self._tick() - since > STUCK_S:
+            raise PanelError(f"the panel's pins haven't answered for {STUCK_S:g} s")
+
     def close(self) -> None:
         """Stop and leave the level dark."""
         with self._changed:
@@ -52,13 +64,16 @@ class Player:
 
     def _begin(self, playing: Pattern | None, resting: Pattern | None) -> None:
         with self._changed:
-            if self._trouble is not None:
-                raise PanelError(f"the panel can't be driven: {self._trouble}") from self._trouble
+            self._raise_trouble()
             if playing is not None:
                 self._playing, self._began = playing, self._tick()
             if resting is not None:
                 self._resting = resting
             self._changed.notify()
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            raise PanelError(f"the panel can't be driven: {self._trouble}") from self._trouble
 
     def _run(self) -> None:
         shown: Level | None = None
@@ -72,7 +87,9 @@ class Player:
                         self._changed.wait(next_edge)
                         continue
                 # Outside the lock: a slow pin must not hold up a visitor's verdict.
+                self._showing_since = self._tick()
                 self._show(level)
+                self._showing_since = None
                 shown = level
         except Exception as error:  # noqa: BLE001  whatever it is, the loop must hear of it
             self._trouble = error

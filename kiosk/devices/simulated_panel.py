@@ -33,6 +33,9 @@ class RecordingPanel:
     def lamp(self, *, on: bool) -> None:
         self.lamp_on = on
 
+    def check(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 
@@ -73,6 +76,9 @@ class TerminalPanel:
 
     def lamp(self, *, on: bool) -> None:
         print(f"lamp  {'on' if on else 'off'}", file=self._out, flush=True)
+
+    def check(self) -> None:
+        pass
 
     def close(self) -> None:
         print("panel dark", file=self._out, flush=True)

@@ -1,0 +1,23 @@
+#!/bin/bash
+# Boot the Debian in ROOT with its own systemd; what it writes goes to memory and is gone at its end.
+# Called in mount and cgroup name spaces of its own: boot.sh ROOT SHARED. The host needs no systemd.
+set -eu
+root=$1 shared=$2
+
+# Nothing that is mounted here may show outside. In a chroot / is no mount point, and nothing does.
+mount --make-rprivate / 2> /dev/null || true
+# systemd wants the pure cgroup hierarchy; the host may have the mixed one.
+umount -lR /sys/fs/cgroup 2> /dev/null || true
+mount -t cgroup2 none /sys/fs/cgroup
+# nspawn keeps its state here, and another one may run with the same name.
+mount -t tmpfs -o mode=755 none /run
+mkdir /run/appliance
+mount -t tmpfs -o mode=755,size=2g none /run/appliance
+mkdir /run/appliance/{written,work,root}
+mount -t overlay -o "lowerdir=$root,upperdir=/run/appliance/written,workdir=/run/appliance/work" \
+    none /run/appliance/root
+: > /run/appliance/root/etc/machine-id # a first boot
+# The host's network: the broker is outside. What must not have it is refused it by its own unit.
+exec systemd-nspawn --quiet --directory=/run/appliance/root --boot --register=no --keep-unit \
+    --machine=appliance --console=pipe --bind="$shared:/mnt/shared" --resolv-conf=off \
+    --timezone=off --link-journal=no --capability=CAP_NET_ADMIN

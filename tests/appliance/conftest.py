@@ -1,0 +1,113 @@
+"""The package, a machine that boots with it, and a broker and a central outside."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from demo.programs import BrokerProgram, Program, mosquitto_path
+from tests.appliance.machine import Machine
+from tests.authority import authority, certificate, readable_by_mosquitto
+from tests.debian_root import APPLIANCE_PACKAGES, RootError, debian
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("dpkg-buildpackage", "dh", "lintian", "systemd-nspawn", "unshare", "nsenter")
+BUILD_S = 300
+
+# The version before this one, for upgrades: the same code under a lower number, with an outbox of
+# the form before.
+BEFORE = "0.0.9"
+
+
+def build(version: str = "", arch: str = "amd64") -> Path:
+    """The package, by the same script as `make deb`."""
+    done = subprocess.run(
+        ["sh", "debian/build.sh", arch],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        env={**os.environ, "VERSION": version},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="session")
+def tools():
+    missing = [tool for tool in NEEDED if shutil.which(tool, path=PATH) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"needs root, and {', '.join(missing) or 'what setup.sh installs'}")
+
+
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+@pytest.fixture(scope="session")
+def package(tools):
+    return build()
+
+
+@pytest.fixture(scope="session")
+def package_before(tools):
+    return build(BEFORE)
+
+
+@pytest.fixture(scope="session")
+def debian_13(tools):
+    try:
+        return debian("appliance", APPLIANCE_PACKAGES)
+    except RootError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def machine(debian_13, tmp_path_factory):
+    booted = Machine(debian_13, tmp_path_factory.mktemp("shared"))
+    yield booted
+    booted.close()
+
+
+class Fleet:
+    """A made-up fleet's certificates, its broker as provisioning/broker configures it, a central."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        authority(folder)
+        for name in ("broker", "k1", "vaora-central"):
+            certificate(folder, name)
+        configuration = ROOT / "provisioning" / "broker"
+        shutil.copy(configuration / "vaora.acl", folder)
+        text = (configuration / "mosquitto.conf").read_text()
+        text = text.replace("/etc/mosquitto/vaora", str(folder))
+        lines = [one for one in text.splitlines() if not one.startswith(("listener", "persist"))]
+        readable_by_mosquitto(folder)
+        self.broker = BrokerProgram(folder / "run", extra="\n".join(lines))
+        self.database = folder / "central.db"
+        self.central: Program | None = None
+
+    def start_central(self) -> None:
+        command = [shutil.which("python3") or "python3"]
+        command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "central", "run"]
+        command += ["--database", str(self.database), "--host", "127.0.0.1"]
+        command += ["--port", str(self.broker.port), "--ca", str(self.folder / "ca.pem")]
+        command += ["--cert", str(self.folder / "vaora-central.pem")]
+        command += ["--key", str(self.folder / "vaora-central.key")]
+        self.central = Program("central", command)
+
+    def close(self) -> None:
+        if self.central is not None:
+            self.central.stop()
+        self.broker.stop()
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    if mosquitto_path() is None:
+        pytest.skip("mosquitto isn't installed")
+    made = Fleet(tmp_path_factory.mktemp("fleet"))
+    yield made
+    made.close()

@@ -1,0 +1,99 @@
+"""A booted Debian 13 with real systemd, in a container, for the package to be installed in."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from demo.programs import Program
+from tests.system.conftest import wait_until
+
+BOOT_S = 60
+STOP_S = 20
+COMMAND_S = 120
+SCRIPT = Path(__file__).parent / "boot.sh"
+
+
+class Machine:
+    """Runs until `close`. `shared` is /mnt/shared inside."""
+
+    def __init__(self, root: Path, shared: Path) -> None:
+        command = ["unshare", "--mount", "--cgroup", "--propagation", "unchanged"]
+        self._program = Program("machine", [*command, "bash", str(SCRIPT), str(root), str(shared)])
+        self.shared = shared
+        self._leader = 0
+        try:
+            wait_until(self._is_booted, BOOT_S, "the machine's boot")
+        except AssertionError as error:
+            self.close()
+            raise AssertionError("\n".join([str(error), *self.said()])) from error
+
+    def _is_booted(self) -> bool:
+        assert self._program.is_running, "\n".join(self.said())
+        self._leader = _only_child(self._program.process.pid)  # a helper of nspawn's at first
+        if not self._leader:
+            return False
+        # "degraded" where a unit of the container's own can't run: not ours to judge here.
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in {"running", "degraded"}
+
+    def said(self) -> list[str]:
+        """What its console showed."""
+        return [line.text for line in self._program._said.queue]
+
+    def run(
+        self, *command: object, check: bool = True, offline: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `command` inside, as root; `offline`: without any network."""
+        enter = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--pid"]
+        enter += ["--cgroup", "--net", "--root", "--wd=/", "--"]
+        enter += ["unshare", "--net", "--"] if offline else []
+        ended = subprocess.run(
+            [*enter, *map(str, command)],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=COMMAND_S,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+        )
+        if check:
+            assert ended.returncode == 0, f"{command}: {ended.stdout}{ended.stderr}"
+        return ended
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.run("systemctl", "show", "--value", "--property", name, unit).stdout.strip()
+
+    def log(self, unit: str) -> str:
+        return self.run("journalctl", "--no-pager", "--output=cat", "--unit", unit).stdout
+
+    def write(self, path: str, text: str, mode: str = "644") -> None:
+        """Put a file there."""
+        beside = self.shared / "written"
+        beside.write_text(text, encoding="utf-8")
+        self.run("install", "-D", f"--mode={mode}", "/mnt/shared/written", path)
+
+    def close(self) -> None:
+        """End it; everything in it goes with it."""
+        leader = _only_child(self._program.process.pid)
+        if self._program.is_running and leader:
+            os.kill(leader, signal.SIGRTMIN + 4)  # systemd(1): power off
+            end = time.monotonic() + STOP_S
+            while self._program.is_running and time.monotonic() < end:
+                try:
+                    self._program.process.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    continue
+        self._program.kill()
+
+
+def _only_child(pid: int) -> int:
+    """Its only child's id; 0 before there is one. nspawn's is the machine's first process."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return 0
+    return int(children[0]) if len(children) == 1 else 0
