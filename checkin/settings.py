@@ -342,9 +342,14 @@ class Broker(Section, frozen=True):
     cert_file: Annotated[str, Meta(description="this kiosk's certificate; empty sends none")] = (
         "/etc/vaora/kiosk.pem"
     )
-    key_file: Annotated[str, Meta(description="this kiosk's private key; empty sends none")] = (
-        "/etc/vaora/kiosk.key"
-    )
+    key_file: Annotated[
+        str,
+        Meta(
+            description="this kiosk's private key: a path, or the name of a credential, which "
+            "systemd hands over from /etc/credstore; empty sends none",
+            examples=["vaora.key"],
+        ),
+    ] = "vaora.key"
     confirm: Annotated[
         Literal["central", "broker"],
         Meta(

@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from base64 import b64encode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -201,25 +202,49 @@ def _seal(loaded: Settings) -> CentralSeal | None:
 
 
 def _serve(loaded: Settings, stopped: Event, supervisor: Supervisor) -> None:
+    seal = _seal_or_show(loaded, stopped)
     panel = _panel(loaded)
     try:
-        _serve_with(panel, loaded, stopped, supervisor)
+        _serve_with(panel, loaded, seal, stopped, supervisor)
     finally:
         supervisor.stopping()
         panel.close()
 
 
-def _serve_with(panel: Panel, loaded: Settings, stopped: Event, supervisor: Supervisor) -> None:
+def _seal_or_show(loaded: Settings, stopped: Event) -> CentralSeal | None:
+    """The seal; without a usable one the lights say so before the program ends."""
+    try:
+        return _seal(loaded)
+    except click.ClickException as error:
+        log.error("%s", error)  # noqa: TRY400  said before the wait, not after
+        with suppress(PanelError):
+            panel = _panel(loaded)
+            _show_out_of_order(panel, stopped)
+            panel.close()
+        raise
+
+
+def _show_out_of_order(panel: Panel, stopped: Event) -> None:
+    """Seen by who passes, while systemd would only blink."""
+    panel.rest(feedback.OUT_OF_ORDER)
+    stopped.wait(OUT_OF_ORDER_S)
+
+
+def _serve_with(
+    panel: Panel,
+    loaded: Settings,
+    seal: CentralSeal | None,
+    stopped: Event,
+    supervisor: Supervisor,
+) -> None:
     panel.rest(feedback.STARTING)
     try:
-        seal = _seal(loaded)
         outbox = _outbox(loaded, supervisor)
         camera = _camera(loaded)
         loop = _loop(loaded, outbox, camera, panel, seal)
     except (click.ClickException, AlreadyRunningError, CameraError, OutboxError) as error:
         log.error("%s", error)  # noqa: TRY400  said before the wait, not after
-        panel.rest(feedback.OUT_OF_ORDER)
-        stopped.wait(OUT_OF_ORDER_S)  # seen by who passes, while systemd would only blink
+        _show_out_of_order(panel, stopped)
         raise
     log.info("%s at %s: %s", loaded.kiosk.id, loaded.kiosk.checkpoint, camera.name)
     clock = SystemClock()

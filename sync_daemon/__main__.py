@@ -1,6 +1,7 @@
 """`vaora-sync`: carry check-ins from this kiosk's outbox to the central."""
 
 import logging
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,9 @@ from sync_daemon.topics import (
 log = logging.getLogger("vaora.sync")
 
 OUTBOX_WAIT_S = 1.0
+
+# Where root looks for what systemd hands to a service that it started.
+CREDENTIALS = "/etc/credstore"
 
 EXPORTED_AT_ONCE = 500  # check-ins read at a time
 
@@ -325,9 +329,17 @@ def _certificate(tls: Tls | None) -> Certificate:
     return certificate.look(tls) if tls is not None and tls.cert_file else Certificate(None)
 
 
+def _key_file(name: str) -> str:
+    """Where the key is: a bare name is a credential (systemd.exec(5), Credentials)."""
+    if not name or "/" in name:
+        return name
+    return str(Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS)) / name)
+
+
 def _options(loaded: Settings, address: Address) -> Options:
     broker = loaded.broker
-    tls = Tls(broker.ca_file, broker.cert_file, broker.key_file) if broker.tls else None
+    key_file = _key_file(broker.key_file)
+    tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
     # Without an authority nothing that came could be believed.
     wishes = (address.settings,) if loaded.policy.authority else ()
     return Options(

@@ -35,6 +35,9 @@ class Certificate:
 
 def look(tls: Tls) -> Certificate:
     """The end of the certificate in `tls.cert_file`. Never raises: trouble is said."""
+    for file in (tls.ca_file, tls.cert_file, tls.key_file):
+        if file and not Path(file).exists():
+            return Certificate(None, f"can't be used: {file} isn't there")
     try:
         ends = _presented(tls)["notAfter"]
     except ssl.SSLCertVerificationError as error:

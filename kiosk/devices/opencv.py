@@ -69,7 +69,10 @@ class ReplayCamera:
         self._repeat = repeat
         self._tick = tick
         self._wait = wait
-        self._source = _open(path)
+        try:
+            self._source = _open(path)
+        except PermissionError as error:
+            raise CameraError(f"{path}: this user may not read it") from error
         self._due: float | None = None
         self.shown = 0
         self.skipped = 0

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import socket
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,20 @@ def build(version: str = "", arch: str = "amd64") -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / done.stdout.split()[-1]
+
+
+_broken: list[str] = []
+
+
+def pytest_runtest_makereport(item, call):
+    if call.excinfo is not None and call.excinfo.typename != "Skipped":
+        _broken.append(item.name)
+
+
+def pytest_runtest_setup(item):
+    """Each test goes on where the one before ended: after a failure the others say nothing."""
+    if _broken:
+        pytest.fail(f"not tried: {_broken[0]} failed before", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -68,14 +85,25 @@ def debian_13(tools):
 def machine(debian_13, tmp_path_factory):
     booted = Machine(debian_13, tmp_path_factory.mktemp("shared"))
     yield booted
+    # Shown by pytest where a test failed: everything that was logged inside goes with the machine.
+    print(booted.run("journalctl", "--no-pager", "-n", 200, check=False).stdout)
     booted.close()
 
 
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 class Fleet:
-    """A made-up fleet's certificates, its broker as provisioning/broker configures it, a central."""
+    """A made-up fleet: certificates, a broker as provisioning/broker configures it, a central."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True)
         authority(folder)
         for name in ("broker", "k1", "vaora-central"):
             certificate(folder, name)
@@ -85,17 +113,18 @@ class Fleet:
         text = text.replace("/etc/mosquitto/vaora", str(folder))
         lines = [one for one in text.splitlines() if not one.startswith(("listener", "persist"))]
         readable_by_mosquitto(folder)
-        self.broker = BrokerProgram(folder / "run", extra="\n".join(lines))
+        # Below the ports that the kernel hands out: it is known long before it is used.
+        port = next(one for one in range(18_883, 19_883) if is_free(one))
+        self.broker = BrokerProgram(folder / "run", port=port, extra="\n".join(lines))
         self.database = folder / "central.db"
         self.central: Program | None = None
 
     def start_central(self) -> None:
-        command = [shutil.which("python3") or "python3"]
-        command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "central", "run"]
+        command = [sys.executable, "-m", "central", "run"]
         command += ["--database", str(self.database), "--host", "127.0.0.1"]
-        command += ["--port", str(self.broker.port), "--ca", str(self.folder / "ca.pem")]
-        command += ["--cert", str(self.folder / "vaora-central.pem")]
-        command += ["--key", str(self.folder / "vaora-central.key")]
+        command += ["--port", str(self.broker.port), "--ca-file", str(self.folder / "ca.pem")]
+        command += ["--cert-file", str(self.folder / "vaora-central.pem")]
+        command += ["--tls-key-file", str(self.folder / "vaora-central.key")]
         self.central = Program("central", command)
 
     def close(self) -> None:
@@ -105,9 +134,11 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory):
+def fleet():
     if mosquitto_path() is None:
         pytest.skip("mosquitto isn't installed")
-    made = Fleet(tmp_path_factory.mktemp("fleet"))
-    yield made
-    made.close()
+    # Not among pytest's own, which another pytest of the same user closes to mosquitto's.
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+        made = Fleet(Path(folder) / "made-up" / "fleet")  # `readable_by_mosquitto` opens two above
+        yield made
+        made.close()
