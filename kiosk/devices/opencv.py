@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from kiosk.ports import CameraEndedError, CameraError, DecoderError, Frame
+from kiosk.ports import CameraEndedError, CameraError, DecoderError, Frame, Optics
 
 if TYPE_CHECKING:
     from kiosk.ports import Grey
@@ -94,6 +94,9 @@ class ReplayCamera:
         self.shown += 1
         yield Frame(grey, self._tick())
 
+    def optics(self) -> Optics:
+        return Optics()
+
     def restart(self) -> None:
         self._source = _open(self._path)
         self._due = None
@@ -140,6 +143,9 @@ class WebcamCamera:
         if not there:
             raise CameraError(f"{self._device} gives no frames; is it still plugged in?")
         yield Frame(_grey(image), tick)
+
+    def optics(self) -> Optics:
+        return Optics()
 
     def restart(self) -> None:
         self._capture.release()

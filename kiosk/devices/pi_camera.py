@@ -5,13 +5,14 @@ against a stand-in of its surface. Frames are the Y plane of a YUV420 stream: gr
 looked at where the camera put them, without a copy.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import Any
 
-from kiosk.ports import CameraError, Frame
+from kiosk.ports import CameraError, Frame, Optics
 
 # Half a period of the mains' 50 Hz (Viet Nam, Europe): exposures in whole multiples see no flicker.
 FLICKER_PERIOD_US = 10_000
@@ -19,6 +20,9 @@ FLICKER_PERIOD_US = 10_000
 # Few, because 512 MB boards run out of contiguous memory (raspberrypi/picamera2#972): one being
 # looked at, one being filled, two waiting.
 BUFFERS = 4
+
+# How a frame was taken is asked for now and then: it takes a part of a millisecond.
+OPTICS_EVERY_FRAMES = 30
 
 # libcamera's controls::AfModeEnum.
 AF_MANUAL = 0
@@ -50,9 +54,13 @@ class PiCamera:
     ) -> None:
         self._width, self._height = width, height
         self._stall_s = stall_s
+        self._frames = 0
+        self._optics_found = Optics()
         try:
             import picamera2  # noqa: PLC0415  a Pi has it, a laptop doesn't
 
+            # It logs each start and stop, which is not news here.
+            logging.getLogger("picamera2").setLevel(logging.WARNING)
             self._picamera2: Any = picamera2
             self._camera = picamera2.Picamera2()
         except ImportError as error:
@@ -83,22 +91,40 @@ class PiCamera:
             raise CameraError(f"the camera failed: {error}") from error
         tick = time.monotonic()
         try:
+            self._note_optics(request)
             with self._picamera2.MappedArray(request, "main", write=False) as mapped:
                 # Rows are padded to the hardware's stride, and the colours lie below the grey.
                 yield Frame(mapped.array[: self._height, : self._width], tick)
         finally:
             request.release()
 
+    def optics(self) -> Optics:
+        return self._optics_found
+
+    def _note_optics(self, request: Any) -> None:  # noqa: ANN401  picamera2 has no types
+        self._frames += 1
+        if self._frames % OPTICS_EVERY_FRAMES != 1:
+            return
+        told = request.get_metadata()
+        exposure = told.get("ExposureTime")
+        self._optics_found = Optics(
+            exposure_us=None if exposure is None else int(exposure),
+            gain=told.get("AnalogueGain"),
+            lens_position=told.get("LensPosition"),
+        )
+
     def restart(self) -> None:
         try:
-            self._camera.stop()
-            # A capture that never came would else be served before the next one.
+            # First: a capture that never came stands before the stop in picamera2's queue, and the
+            # stop would wait for it for ever.
             self._camera.cancel_all_and_flush()
+            self._camera.stop()
             self._camera.start()
         except RuntimeError as error:
             raise CameraError(f"the camera can't be started again: {error}") from error
 
     def close(self) -> None:
+        self._camera.cancel_all_and_flush()  # as in `restart`
         self._camera.stop()
         self._camera.close()
 

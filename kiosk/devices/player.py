@@ -35,7 +35,7 @@ class Player:
         self._changed = threading.Condition()
         self._playing: Pattern = SILENT
         self._resting: Pattern = SILENT
-        self._began = 0.0
+        self._began = tick()  # the first idle pattern begins at its beginning
         self._closing = False
         self._showing_since: float | None = None
         self._trouble: Exception | None = None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kiosk.devices.pi_camera import PiCamera
-from kiosk.ports import CameraError
+from kiosk.ports import CameraError, Optics
 
 STRIDE = 1344  # 1280 padded to a multiple of 64, as a Pi 5 does
 
@@ -20,6 +20,9 @@ STRIDE = 1344  # 1280 padded to a multiple of 64, as a Pi 5 does
 class Request:
     def __init__(self, camera, number):
         self.camera, self.number, self.released = camera, number, False
+
+    def get_metadata(self):
+        return {"ExposureTime": 9987, "AnalogueGain": 2.0, "LensPosition": 8.5, "Lux": 300.0}
 
     def release(self):
         assert not self.released, "released twice"
@@ -67,6 +70,7 @@ class Picamera2:
 
     def __init__(self):
         self.said, self.out, self.frames, self.stalled = [], 0, 0, False
+        self.pending = 0  # captures that never came: the real one stops only behind them
         self.camera_properties = {"Model": "imx708"}
         self.camera_controls = dict.fromkeys(self.known, (0, 1, 0))
         if "ScalerCrop" in self.known:  # an imx708's: smallest, largest, default
@@ -92,6 +96,7 @@ class Picamera2:
         self.said.append("start")
 
     def stop(self):
+        assert not self.pending, "would wait for ever"
         self.said.append("stop")
 
     def close(self):
@@ -99,10 +104,12 @@ class Picamera2:
 
     def cancel_all_and_flush(self):
         self.said.append("cancel")
+        self.pending = 0
 
     def capture_request(self, wait=None, signal_function=None, flush=None):
         assert wait is False, "a wait without an end"
         if self.stalled:
+            self.pending += 1
             return Job()
         self.frames += 1
         self.out += 1
@@ -183,7 +190,7 @@ def test_frames_that_stop_are_a_camera_error_and_a_restart_brings_them_back(pica
     fake.stalled = False
     made.restart()
     # Never configured again: that leaks contiguous memory.
-    assert fake.said == ["configure", "start", "stop", "cancel", "start"]
+    assert fake.said == ["configure", "start", "cancel", "stop", "start"]
     with made.frame() as frame:
         assert frame.grey.size
 
@@ -210,6 +217,14 @@ def test_no_picamera2_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(CameraError, match="apt install python3-picamera2"):
         PiCamera(1280, 720, 30)
+
+
+def test_it_tells_how_its_frames_were_taken(picamera2):
+    made, _ = camera()
+    assert made.optics() == Optics()
+    with made.frame():
+        pass
+    assert made.optics() == Optics(exposure_us=9987, gain=2.0, lens_position=8.5)
 
 
 def test_closing_stops_it(picamera2):
