@@ -3,12 +3,16 @@
 A breakage is a plausible mistake, most often one line: what a hurried change would do.
 """
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
+from queue import Queue
 
 import pytest
 
@@ -319,45 +323,87 @@ BREAKAGES = [
 ]
 
 
+# Two cores are what the machines have that run this.
+AT_ONCE = 2
+
+
 def run(folder, *tests):
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    # Without byte code: a breakage of the same length in the same second would find the last one's.
+    # Hypothesis is half a second to load, and most of these tests don't use it.
+    without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    # No byte code is written: a breakage of the same length in the same second would find the last
+    # one's. What is there goes by the source's hash.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env=environment
-    )
+        [sys.executable, "-m", "pytest", "-q", "-x", *without, *tests],
+        cwd=folder, capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+def planted(folder, breakage):
+    """Run the test that catches `breakage` in the copy at `folder`, with it planted there."""
+    file = folder / breakage.file
+    sound = file.read_text(encoding="utf-8")
+    assert sound.count(breakage.was) == 1, "the code has changed: plant it anew"
+    file.write_text(sound.replace(breakage.was, breakage.becomes), encoding="utf-8")
+    try:
+        return run(folder, breakage.caught_by)
+    finally:
+        file.write_text(sound, encoding="utf-8")
+
+
+def all_catchers(folder):
+    """Run every test that catches one, with nothing planted."""
+    return run(folder, *sorted({breakage.caught_by for breakage in BREAKAGES} - {ANY_WEATHER}))
+
+
+def copied(folder):
     """A copy of the project in which mistakes may be made."""
-    folder = tmp_path_factory.mktemp("breakages") / "project"
     folder.mkdir()
     for name in COPIED:
         ignored = shutil.ignore_patterns("__pycache__")
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return folder
 
 
+@pytest.fixture(scope="module")
+def ran(request, tmp_path_factory):
+    """What is planted to its run to come, `AT_ONCE`, each in a copy that no other has just then.
+
+    None stands for nothing planted. Only what this session asks for is run.
+    """
+    folder = tmp_path_factory.mktemp("breakages")
+    free = Queue()
+    for number in range(AT_ONCE):
+        free.put(copied(folder / f"project-{number}"))
+
+    def in_a_copy(breakage):
+        copy = free.get()
+        try:
+            return planted(copy, breakage) if breakage else all_catchers(copy)
+        finally:
+            free.put(copy)
+
+    here = [item for item in request.session.items if item.path == request.path]
+    asked = [
+        item.callspec.params["breakage"] if hasattr(item, "callspec") else None for item in here
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {breakage: pool.submit(in_a_copy, breakage) for breakage in asked}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=[b.what.replace(" ", "-") for b in BREAKAGES])
-def test_a_planted_breakage_is_caught(copy, breakage):
-    file = copy / breakage.file
-    sound = file.read_text(encoding="utf-8")
-    assert sound.count(breakage.was) == 1, "the code has changed: plant it anew"
-    file.write_text(sound.replace(breakage.was, breakage.becomes), encoding="utf-8")
-    try:
-        ran = run(copy, breakage.caught_by)
-    finally:
-        file.write_text(sound, encoding="utf-8")
-    if ran.returncode == 0 and " passed" not in ran.stdout:
+def test_a_planted_breakage_is_caught(ran, breakage):
+    found = ran[breakage].result()
+    if found.returncode == 0 and " passed" not in found.stdout:
         pytest.skip("the test that catches it is skipped here")
-    assert ran.returncode == 1, ran.stdout[-2000:] + ran.stderr[-2000:]
-    assert " failed" in ran.stdout or "error" in ran.stdout
+    assert found.returncode == 1, found.stdout[-2000:] + found.stderr[-2000:]
+    assert " failed" in found.stdout or "error" in found.stdout
 
 
-def test_the_copy_is_sound(copy):
-    tests = sorted({breakage.caught_by for breakage in BREAKAGES} - {ANY_WEATHER})
-    ran = run(copy, *tests)
-    assert ran.returncode == 0, ran.stdout[-3000:]
+def test_the_copy_is_sound(ran):
+    found = ran[None].result()
+    assert found.returncode == 0, found.stdout[-3000:]

@@ -1,7 +1,8 @@
 """A coverage-guided fuzzer on a target: `python -m tests.fuzz.coverage_guided TARGET|all SECONDS`.
 
 Atheris (libFuzzer) fuzzes in a process of its own, in which our packages and the parsers written in
-Python are instrumented; what was slow there is timed in another, in which nothing is.
+Python are instrumented; what was slow there is timed in another, in which nothing is. Both are
+forked from processes that have loaded all that: loading takes half as long as a short run.
 The exit status is 1 where something was found: an exception that isn't documented, more than
 `MOST_CPU_S`, more memory than `ROOM_MB`. The input is a file under `build/fuzz/`, named in the
 last line, and is tried first when the same target is fuzzed again.
@@ -17,6 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from random import Random
 
 ROOT = Path(__file__).parents[2]
@@ -65,14 +67,44 @@ class Outcome:
         return "\n".join(said)
 
 
-def fuzz(name, seconds, folder=FOLDER):
-    """Fuzz target `name` for so many seconds."""
-    place = folder / name
-    _make_ready(place, name)
-    status, words = _run("fuzz", name, place, str(seconds))
+class Fuzzers:
+    """Fuzzes targets, `at_once` at most; each run is a process of its own."""
+
+    def __init__(self, at_once, folder=FOLDER):
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._loaded = {what: [_Loaded(what, folder) for _ in range(at_once)] for what in WORK}
+        self._free = {what: Queue() for what in WORK}
+        for what, all_of_them in self._loaded.items():
+            for one in all_of_them:
+                self._free[what].put(one)
+
+    def fuzz(self, name, seconds):
+        """Fuzz target `name` for so many seconds."""
+        place = self._folder / name
+        _make_ready(place, name)
+        return _outcome(name, place, self._run, seconds)
+
+    def _run(self, what, *more):
+        one = self._free[what].get()
+        try:
+            return one.run(*more)
+        finally:
+            self._free[what].put(one)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        for one in (one for all_of_them in self._loaded.values() for one in all_of_them):
+            one.close()
+
+
+def _outcome(name, place, run, seconds):
+    status, words = run("fuzz", name, place, seconds)
     found = sorted((place / "found").iterdir())
     if not found and not status:
-        status, words = _run("time", name, place)
+        status, words = run("time", name, place)
     if found or status:
         why = f"exit status {status}\n" + "\n".join(words.splitlines()[-40:])
         return Outcome(name, _executions(place), 0.0, 0, found[0] if found else None, why)
@@ -83,13 +115,30 @@ def fuzz(name, seconds, folder=FOLDER):
     return Outcome(name, _executions(place), float(slowest_s), int(size), finding, why)
 
 
-def _run(what, name, place, *more):
-    """Do `what` in a process of its own; return its exit status and what it said."""
-    log = place / f"{what}.log"
-    command = [sys.executable, "-m", "tests.fuzz.coverage_guided", f"--{what}", name, str(place)]
-    with log.open("wb") as said:
-        ended = subprocess.run([*command, *more], cwd=ROOT, stdout=said, stderr=said, check=False)
-    return ended.returncode, log.read_text(encoding="utf-8", errors="replace")
+class _Loaded:
+    """A process that has loaded what `what` needs, and does it in a fork each time."""
+
+    def __init__(self, what, folder):
+        self._what, self._log = what, folder / f"loading-{what}.log"
+        with self._log.open("ab") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuzz.coverage_guided", f"--{what}"],
+                cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+            )  # fmt: skip
+
+    def run(self, name, place, *seconds):
+        """Do it with target `name`; return the fork's exit status and what it said."""
+        print(name, place, *seconds, sep="\t", file=self._process.stdin, flush=True)
+        status = self._process.stdout.readline()
+        if not status:
+            raise RuntimeError(f"the process that should fork has ended: see {self._log}")
+        log = place / f"{self._what}.log"
+        return int(status), log.read_text(encoding="utf-8", errors="replace")
+
+    def close(self):
+        self._process.stdin.close()  # at its end it ends
+        self._process.wait()
+        self._process.stdout.close()
 
 
 def _target(name):
@@ -127,7 +176,39 @@ def _judged(slowest_s, place, file):
     return kept, f"took {1000 * slowest_s:.0f} ms of CPU, {1000 * MOST_CPU_S:.0f} are allowed"
 
 
+# ── the processes that load and fork ─────────────────────────────────────────────────────────────
+
+
+def fork_for_each_line(what):
+    """Load what `what` needs; then do it in a fork for each line, and print its exit status.
+
+    A fork ends as a process of its own would: libFuzzer writes a finding when that exits.
+    """
+    load, work = WORK[what]
+    load()
+    for line in sys.stdin:
+        name, place, *seconds = line.rstrip("\n").split("\t")
+        child = os.fork()
+        if not child:
+            _say_all_in(Path(place) / f"{what}.log")
+            work(name, Path(place), *map(int, seconds))
+            return
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _say_all_in(log):
+    with log.open("wb") as said, Path(os.devnull).open("rb") as nothing:
+        for ours, theirs in ((nothing, 0), (said, 1), (said, 2)):
+            os.dup2(ours.fileno(), theirs)
+
+
 # ── a process in which nothing is instrumented ───────────────────────────────────────────────────
+
+
+def load():
+    from tests.fuzz import targets
+
+    return targets
 
 
 def retime(name, place):
@@ -148,11 +229,19 @@ def retime(name, place):
 # ── the process that is instrumented ─────────────────────────────────────────────────────────────
 
 
-def fuzz_here(name, place, seconds):
+def load_instrumented():
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED):
         from tests.fuzz import targets
+    return targets
+
+
+def fuzz_here(name, place, seconds):
+    import atheris
+
+    from tests.fuzz import targets
+
     target = _target(name)
     watched = _Watched(target, place)
     logging.disable()  # a million warnings about a million lists are no news
@@ -225,13 +314,14 @@ def bound_memory():
     return before
 
 
+# What a process does after it has loaded what: two kinds.
+WORK = {"fuzz": (load_instrumented, fuzz_here), "time": (load, retime)}
+
+
 def main(words):
     match words:
-        case ["--fuzz", name, place, seconds]:
-            fuzz_here(name, Path(place), int(seconds))
-            return 0
-        case ["--time", name, place]:
-            retime(name, Path(place))
+        case ["--fuzz" | "--time"]:
+            fork_for_each_line(words[0].removeprefix("--"))
             return 0
     from tests.fuzz import targets
 
@@ -239,10 +329,11 @@ def main(words):
     if len(words) != 2 or not words[1].isdigit() or words[0] not in {*known, "all"}:
         print("usage: python -m tests.fuzz.coverage_guided TARGET|all SECONDS; targets:", *known)
         return 2
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        names = list(targets.TARGETS) if words[0] == "all" else words[:1]
+    names = list(targets.TARGETS) if words[0] == "all" else words[:1]
+    at_once = min(os.cpu_count(), len(names))
+    with Fuzzers(at_once) as fuzzers, ThreadPoolExecutor(at_once) as pool:
         outcomes = []
-        for outcome in pool.map(fuzz, names, [int(words[1])] * len(names)):
+        for outcome in pool.map(fuzzers.fuzz, names, [int(words[1])] * len(names)):
             print(outcome, flush=True)
             outcomes.append(outcome)
     return int(any(outcome.why for outcome in outcomes))

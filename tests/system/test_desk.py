@@ -17,7 +17,7 @@ from sync_daemon.broker import Broker, Connected, Options, Received
 from tests.contract_document import check_topic
 from tests.made_up import CARD
 from tests.system.conftest import Door, wait_until
-from tests.system.test_programs import MODULES, run
+from tests.system.test_programs import MODULES, kiosks_ended, run
 
 
 @pytest.fixture
@@ -202,25 +202,28 @@ def test_what_the_desk_cant_do_is_said(tmp_path, desk, arguments, said):
     assert "Traceback" not in ran.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('[policy]\nkeep = ["cccd.shoe"]\n', "[policy] cccd.shoe: nothing of that name"),
-        ('[policy]\nbegins = "2026-02-30"\n', "[policy] day"),
-        ('[policy]\nhours = "25:00-26:00"\n', "[policy] hour"),
-        ('[epidemic]\nbegins = "2026-02-02"\nends = "2026-02-01"\n', "[epidemic] ends"),
-        ('[policy]\ntrust_file = "x"\n', "authority is missing"),
-        ('[policy]\nauthority = "x"\n', "[policy] authority: is no public key"),
-        ('[policy]\nmust_verify = ["cccd"]\n', "one of hc1, shc, pass"),
-        ('[door]\ndirection = "button"\n', "needs [panel] direction_button_pin"),
-    ],
-)
-def test_rules_that_cant_be_are_said_at_the_start(tmp_path, text, said):
-    file = tmp_path / "kiosk.toml"
-    frame = frames(tmp_path / "frames", ["VISITOR:ABC"], 1)
+CANNOT_BE = {
+    '[policy]\nkeep = ["cccd.shoe"]\n': "[policy] cccd.shoe: nothing of that name",
+    '[policy]\nbegins = "2026-02-30"\n': "[policy] day",
+    '[policy]\nhours = "25:00-26:00"\n': "[policy] hour",
+    '[epidemic]\nbegins = "2026-02-02"\nends = "2026-02-01"\n': "[epidemic] ends",
+    '[policy]\ntrust_file = "x"\n': "authority is missing",
+    '[policy]\nauthority = "x"\n': "[policy] authority: is no public key",
+    '[policy]\nmust_verify = ["cccd"]\n': "one of hc1, shc, pass",
+    '[door]\ndirection = "button"\n': "needs [panel] direction_button_pin",
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cannot-be")
+    frame = frames(folder / "frames", ["VISITOR:ABC"], 1)
     base = f'[camera]\nsource = "replay"\npath = "{frame}"\n[panel]\nkind = "terminal"\n'
-    base += f'[kiosk]\ndata_dir = "{tmp_path}/data"\nruntime_dir = "{tmp_path}/run"\n'
-    file.write_text('seal = "off"\n' + text + base)
-    ended = run("vaora-kiosk", "--settings", file, "run")
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+    return kiosks_ended(folder, [f'seal = "off"\n{text}' for text in CANNOT_BE], base)
+
+
+@pytest.mark.parametrize(("text", "said"), CANNOT_BE.items())
+def test_rules_that_cant_be_are_said_at_the_start(ended, text, said):
+    kiosk = ended[f'seal = "off"\n{text}']
+    assert said in kiosk.stderr
+    assert "Traceback" not in kiosk.stderr

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 
 import pytest
@@ -38,10 +39,27 @@ def run(program, *arguments, check=False):
     )
 
 
+def run_at_once(*commands):
+    """How each of the commands ended. All at once: what can't start shows so for five seconds."""
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(lambda command: run(*command), commands))
+
+
+def kiosks_ended(folder, texts, base):
+    """How a kiosk ended for each of `texts`, followed by `base` with a folder of its own in it."""
+    files = [folder / f"{number}" / "kiosk.toml" for number in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.parent.mkdir()
+        own = f'[kiosk]\ndata_dir = "{file.parent}/data"\nruntime_dir = "{file.parent}/run"\n'
+        file.write_text(text + base + own)
+    ended = run_at_once(*(("vaora-kiosk", "--settings", file, "run") for file in files))
+    return dict(zip(texts, ended, strict=True))
+
+
 @pytest.mark.parametrize(
     ("program", "commands"),
     [
-        ("vaora-kiosk", ["run", "settings", "decode", "read", "watch"]),
+        ("vaora-kiosk", ["run", "settings", "decode", "read", "watch", "doctor"]),
         ("vaora-sync", ["run", "status", "replay", "export", "confirm", "recover"]),
         ("vaora-central", ["run", "list", "export", "import", "keygen"]),
         ("vaora-pass", ["keygen", "issue", "trust", "revoke", "settings"]),
@@ -91,24 +109,25 @@ kind = "terminal"
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[camra]\n", "'camra' is no setting; known here:"),
-        ("", "seal is missing"),
-        ('seal = "AAAA"\n', "a key is base64 of 32 bytes"),
-        (NO_CAMERA, "/nowhere: no such folder"),
-        ('seal = "off"\n', "the pins can't be had"),
-    ],
-)  # fmt: skip
-def test_a_kiosk_that_cannot_start_says_what_to_do(tmp_path, text, said):
-    file = tmp_path / "kiosk.toml"
-    base = f'[kiosk]\ndata_dir = "{tmp_path}/data"\nruntime_dir = "{tmp_path}/run"\n'
-    file.write_text(text + base)
-    ended = run("vaora-kiosk", "--settings", file, "run")
-    assert ended.returncode == 1
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+CANNOT_START = {
+    "[camra]\n": "'camra' is no setting; known here:",
+    "": "seal is missing",
+    'seal = "AAAA"\n': "a key is base64 of 32 bytes",
+    NO_CAMERA: "/nowhere: no such folder",
+    'seal = "off"\n': "the pins can't be had",
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    return kiosks_ended(tmp_path_factory.mktemp("cannot-start"), list(CANNOT_START), "")
+
+
+@pytest.mark.parametrize(("text", "said"), CANNOT_START.items())
+def test_a_kiosk_that_cannot_start_says_what_to_do(ended, text, said):
+    assert ended[text].returncode == 1
+    assert said in ended[text].stderr
+    assert "Traceback" not in ended[text].stderr
 
 
 def test_a_central_without_tls_has_to_be_told_so():
@@ -371,12 +390,17 @@ def test_a_bad_page_deep_in_a_large_outbox_is_no_dead_door(door):
     assert door.appended() == 12
 
 
+def both(door):
+    """How a kiosk and a daemon with this door's settings end that can't start."""
+    programs = ("vaora-kiosk", "vaora-sync")
+    return run_at_once(*((one, "--settings", door.settings_file, "run") for one in programs))
+
+
 def test_a_kiosk_with_check_ins_waiting_is_not_renamed(door):
     door.start_kiosk().wait(60)
     renamed = door.settings_file.read_text().replace("cong-chinh", "cong-phu")
     door.settings_file.write_text(renamed)
-    for program in ("vaora-kiosk", "vaora-sync"):
-        ended = run(program, "--settings", door.settings_file, "run")
+    for ended in both(door):
         assert ended.returncode == 1
         assert "12 check-ins of kiosk cong-chinh" in ended.stderr
         assert 'Put `id = "cong-chinh"`' in ended.stderr
@@ -409,8 +433,7 @@ def test_a_second_kiosk_and_a_second_daemon_are_sent_away(tmp_path, broker):
     door.prepare()
     kiosk, sync = door.start_kiosk(), door.start_sync()
     wait_until(lambda: said(door, "published"), 20, "both work")
-    for program in ("vaora-kiosk", "vaora-sync"):
-        ended = run(program, "--settings", door.settings_file, "run")
+    for program, ended in zip(("vaora-kiosk", "vaora-sync"), both(door), strict=True):
         assert ended.returncode == 1
         assert f"another {program} runs with these settings" in ended.stderr
     assert kiosk.stop() == 0
