@@ -27,7 +27,7 @@ from kiosk.devices.zbar import Zbar
 from kiosk.logic.station import Rules, Station
 from kiosk.loop import KioskLoop
 from kiosk.memory import Memory
-from kiosk.ports import CameraEndedError, DecoderError, Frame
+from kiosk.ports import CameraEndedError, DecoderError, Frame, Optics
 
 FPS = 30.0
 INTERVAL_MS = 1000 / FPS
@@ -58,6 +58,9 @@ class TimedCamera:
         """When frame `place` was there; for one that was missed, when it would have been."""
         seen = min(other for other in self.ticks if other >= place)
         return self.ticks[seen] - (seen - place) / FPS
+
+    def optics(self) -> Optics:
+        return self.replay.optics()
 
     def restart(self) -> None:
         self.replay.restart()

@@ -20,6 +20,8 @@ class KioskHealth(msgspec.Struct, frozen=True):
 
     `trust_days` and `revocations_days` are the ages of the signed lists; None where there is none,
     or where the clock can't tell. `settings_version` is of the signed settings in force.
+    `test_code_tick` is when the printed test code was read, `panel_tick` when every light and tone
+    was played.
     """
 
     boot: str
@@ -30,12 +32,15 @@ class KioskHealth(msgspec.Struct, frozen=True):
     trust_days: float | None = None
     revocations_days: float | None = None
     settings_version: int | None = None
+    test_code_tick: float | None = None
+    panel_tick: float | None = None
 
 
 class SyncHealth(msgspec.Struct, frozen=True):
     """How the daemon is, for `vaora-sync status`. `last_settled_tick` is None before the first.
 
     `why_lost` is why there is no broker; `certificate_days` is None where that can't be told.
+    `first_receipt_s` is how long after connecting the central answered, None before it has.
     """
 
     boot: str
@@ -45,6 +50,7 @@ class SyncHealth(msgspec.Struct, frozen=True):
     why_lost: str = ""
     certificate_days: float | None = None
     certificate_trouble: str = ""
+    first_receipt_s: float | None = None
 
 
 Health = TypeVar("Health", KioskHealth, SyncHealth)

@@ -541,6 +541,17 @@ def set_aside_if_damaged(path: Path, *, thorough: bool = False) -> Path | None:
     return aside
 
 
+def look_through(path: Path) -> str:
+    """What is wrong with the file at `path`, in words; empty where it is sound. Reads only."""
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S)) as db:
+            (found,) = db.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return f"{path}: can't be read through: {error}"
+    return "" if found == "ok" else f"{path}: damaged: {' '.join(str(found).split())}"
+
+
 def _is_sound(path: Path, *, thorough: bool) -> bool:
     try:
         with closing(sqlite3.connect(path, timeout=LOCK_WAIT_S)) as db:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -23,7 +23,10 @@ from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings
 from checkin.signed_list import SignedListError
 from checkin.supervisor import Supervisor, this_process
-from kiosk.logic import feedback, policy
+from kiosk import doctor as examining
+from kiosk.doctor import Doctor
+from kiosk.logic import examination, feedback, policy
+from kiosk.logic.examination import Finding, Sight
 from kiosk.logic.policy import Policy, Terms
 from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
@@ -53,6 +56,9 @@ SEAL_OFF = "off"
 SEEN_STALE_S = 5.0
 FRESH_S = 1.5
 WATCH_EVERY_S = 0.5
+
+# Enough to judge light and focus by, and for the exposure to settle.
+DOCTORS_FRAMES = 45
 
 # How long a kiosk that can't start shows so before it ends, to be started again.
 OUT_OF_ORDER_S = 5.0
@@ -135,6 +141,36 @@ def watch(settings_file: Path, *, once: bool) -> None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@click.option(
+    "--code-wait",
+    type=click.FloatRange(0, 600),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for the printed test code to be held before the camera.",
+)
+@settings_option
+@click.pass_obj
+def doctor(settings_file: Path, *, as_json: bool, code_wait: float) -> None:
+    """Look at every part of this kiosk, say how it is and what to do.
+
+    Plays every light and tone. Ends with 1 where a part isn't well. Without a screen the same is
+    asked by holding the test button, or the printed test code (docs/test-code.svg) before the
+    camera: the lights then count the numbers of the parts that aren't well.
+    """
+    loaded = load(settings_file)
+    stopped = stop_signals()
+    findings = _examine(loaded, code_wait, stopped)
+    if as_json:
+        names_ = {"kiosk": loaded.kiosk.id, "version": VERSION}
+        click.echo(examining.as_json(findings, **names_))
+    else:
+        for line in examining.in_words(findings):
+            click.echo(line)
+    sys.exit(1 if examination.unwell(findings) else 0)
+
+
+@main.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 def decode(images: tuple[Path, ...]) -> None:
     """Read the codes in image files; a JSON line each.
@@ -174,6 +210,128 @@ def read(lines: BinaryIO) -> None:
 
     for answer in reading.answers(lines, datetime.now(UTC)):
         click.echo(answer)
+
+
+def _examine(loaded: Settings, code_wait: float, stopped: Event) -> list[Finding]:
+    """Ask the running kiosk for what only it can see; without one, look for ourselves."""
+    asking, clock = Doctor(loaded), SystemClock(loaded.clock_file)
+    if asking.kiosk_health(clock.moment()) is not None:
+        seen = _seen_by_the_kiosk(loaded, asking, clock, code_wait, stopped)
+    else:
+        seen = _seen_by_ourselves(loaded, clock, code_wait, stopped)
+    return asking.thorough(clock.moment(), **seen)
+
+
+def _seen_by_the_kiosk(
+    loaded: Settings, asking: Doctor, clock: SystemClock, code_wait: float, stopped: Event
+) -> dict[str, Any]:
+    folder = Path(loaded.kiosk.runtime_dir)
+    began = clock.moment().tick
+    try:
+        asking.ask()
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder}: {error.strerror}; ask as root or as a member of the group vaora"
+        ) from error
+    while True:
+        (folder / WATCHER_FILE).touch()
+        now = clock.moment()
+        seen, mine = read_seen(folder), asking.kiosk_health(now)
+        is_new = seen is not None and seen.tick >= began and seen.frames_per_s > 0
+        played = mine is not None and (mine.panel_tick or 0.0) >= began
+        code_tick = mine.test_code_tick if mine is not None else None
+        if stopped.is_set() or now.tick - began > SEEN_STALE_S + code_wait:
+            break
+        if is_new and played and (not code_wait or (code_tick or 0.0) >= began):
+            break
+        stopped.wait(WATCH_EVERY_S)
+    if seen is None or seen.tick < began:
+        trouble = "the kiosk runs and looks at no frames"
+        return {"camera_trouble": trouble, "panel_played": played}
+    return {
+        "sight": Sight(
+            camera=seen.camera,
+            frames_per_s=seen.frames_per_s,
+            wanted_frames_per_s=loaded.camera.fps,
+            mean=seen.quality.mean,
+            sharpness=seen.quality.sharpness,
+            exposure_us=seen.exposure_us,
+            gain=seen.gain,
+            lens_position=seen.lens_position,
+            test_code_s=None if code_tick is None else now.tick - code_tick,
+        ),
+        "panel_played": played,
+        "buttons_down": seen.buttons,
+    }
+
+
+def _seen_by_ourselves(
+    loaded: Settings, clock: SystemClock, code_wait: float, stopped: Event
+) -> dict[str, Any]:
+    """Open camera and pins as the kiosk would; nobody else has them."""
+    seen: dict[str, Any] = {}
+    try:
+        panel = _panel(loaded)
+    except PanelError as error:
+        seen["panel_trouble"] = str(error)
+        panel = None
+    try:
+        if panel is not None:
+            panel.play(feedback.SELF_TEST)
+        try:
+            seen["sight"] = _look(loaded, clock, code_wait, stopped)
+        except (CameraError, DecoderError) as error:
+            seen["camera_trouble"] = str(error)
+        if panel is not None:
+            stopped.wait(feedback.SELF_TEST.seconds)
+            panel.check()
+            seen |= {"panel_played": True, "buttons_down": _down(panel)}
+    except PanelError as error:
+        seen["panel_trouble"] = str(error)
+    finally:
+        if panel is not None:
+            panel.close()
+    return seen
+
+
+def _down(panel: Panel) -> list[str]:
+    return [name for name, down in panel.buttons()._asdict().items() if down]
+
+
+def _look(loaded: Settings, clock: SystemClock, code_wait: float, stopped: Event) -> Sight:
+    """Some frames of the camera's, and the test code in one of them."""
+    decoder = _decoder(0)
+    camera = _camera(loaded)
+    frames, code_tick, quality = 0, None, Quality()
+    began = clock.moment().tick
+    try:
+        while not stopped.is_set():
+            with camera.frame() as frame:
+                frames += 1
+                now = clock.moment()
+                if any(c.payload == examination.TEST_CODE for c in decoder.read(frame.grey)):
+                    code_tick = now.tick
+                if frames % DOCTORS_FRAMES == 0:
+                    quality = _quality(frame)
+            if frames >= DOCTORS_FRAMES and (code_tick or now.tick - began >= code_wait):
+                break
+    except CameraEndedError:
+        now = clock.moment()  # a folder with few images: what was seen counts
+    finally:
+        camera.close()
+    optics = camera.optics()
+    seconds = max(now.tick - began, 1e-3)
+    return Sight(
+        camera=camera.name,
+        frames_per_s=frames / seconds,
+        wanted_frames_per_s=loaded.camera.fps,
+        mean=quality.mean,
+        sharpness=quality.sharpness,
+        exposure_us=optics.exposure_us,
+        gain=optics.gain,
+        lens_position=optics.lens_position,
+        test_code_s=None if code_tick is None else now.tick - code_tick,
+    )
 
 
 def _as_json(code: Code) -> dict[str, object]:
@@ -335,6 +493,8 @@ def _loop(
         memory=memory,
         trusted=trusted,
         told=told,
+        doctor=Doctor(loaded),
+        wanted_frames_per_s=loaded.camera.fps,
         stale_after_days=loaded.policy.stale_after_days,
         lamp_below=loaded.panel.lamp_below if loaded.panel.lamp_pin else 0,
         watch=Watch(Path(loaded.kiosk.runtime_dir), camera.name, lambda: decoder.effort, _quality),

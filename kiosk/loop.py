@@ -11,12 +11,15 @@ from checkin.event import Believed, CheckIn, Data, Shown
 from checkin.health import KioskHealth
 from checkin.outbox import Entry, Outbox, OutboxError, OutboxLostError
 from checkin.seal import Seal
-from kiosk.logic import feedback
+from kiosk.doctor import Doctor
+from kiosk.logic import examination, feedback
 from kiosk.logic.button import Button, Press
+from kiosk.logic.examination import TEST_CODE, Sight
 from kiosk.logic.lamp import Lamp
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Station, Verdict
 from kiosk.memory import Memory
 from kiosk.ports import (
+    Buttons,
     Camera,
     CameraEndedError,
     CameraError,
@@ -41,6 +44,9 @@ DISK_AGAIN_S = 1.0
 
 HEALTH_EVERY_S = 5.0
 SIGHTINGS_EVERY_S = 1.0
+
+# The printed test code is anybody's to show: it writes to the disk, so not in each frame.
+TEST_CODE_EVERY_S = 20.0
 
 # More codes than this in one frame are a wall of stickers, not people.
 MOST_CODES = 8
@@ -79,6 +85,8 @@ class KioskLoop:
         not_synced_after_s: float = 900.0,
         trusted: Trusted | None = None,
         told: Told | None = None,
+        doctor: Doctor | None = None,
+        wanted_frames_per_s: float = 30.0,
         stale_after_days: float = 30.0,
         lamp_below: float = 0.0,
         watch: Watch | None = None,
@@ -98,6 +106,13 @@ class KioskLoop:
         self._not_synced_after_s = not_synced_after_s
         self._trusted = trusted
         self._told = told
+        self._doctor = doctor
+        self._wanted_frames_per_s = wanted_frames_per_s
+        self._frames_per_s = 0.0
+        self._down = Buttons()
+        self._test_code_tick: float | None = None
+        self._test_code_due = 0.0
+        self._panel_tick: float | None = None
         self._stale_after_days = stale_after_days
         self._lamp = Lamp(lamp_below)
         self._lamp_is_on = False
@@ -146,6 +161,7 @@ class KioskLoop:
         self._keep_house(now)
         if self._watch is not None and self._watch.on:
             self._watch.served(now, self._clock.moment().tick, sorted(self._faults))
+            self._watch.devices(self._camera.optics(), self._down)
         self._panel.check()
         return True
 
@@ -161,6 +177,8 @@ class KioskLoop:
         One after the other: two codes of one visitor in one frame are one visit.
         """
         payloads = dict.fromkeys(code.payload for code in codes[:MOST_CODES])
+        if payloads.pop(TEST_CODE, self) is None:
+            self._serve_test_code(now)
         done: list[Verdict] = []
         failed = False
         for payload in payloads:
@@ -186,6 +204,13 @@ class KioskLoop:
             pattern = feedback.after(pattern, feedback.FAULT)
         if pattern is not None:
             self._show(pattern, now, is_green=bool(accepted))
+
+    def _serve_test_code(self, now: Moment) -> None:
+        """Somebody holds the printed test code: it reads, and asks how the kiosk is."""
+        self._test_code_tick = now.tick
+        if now.tick >= self._test_code_due:
+            self._test_code_due = now.tick + TEST_CODE_EVERY_S
+            self._test_self(now)
 
     def _show(self, pattern: Pattern, now: Moment, *, is_green: bool) -> None:
         """Play `pattern`; one that isn't green waits until a green that is on has been seen."""
@@ -370,7 +395,7 @@ class KioskLoop:
             self._mean = float(frame.grey[::LIGHT_STEP_PX, ::LIGHT_STEP_PX].mean())
 
     def _mind_buttons(self, now: Moment) -> None:
-        down = self._panel.buttons()
+        down = self._down = self._panel.buttons()
         if self._direction_button.look(down=down.direction, tick=now.tick) is Press.PRESSED:
             chosen = self._station.turn_round()
             if chosen is not None:
@@ -390,10 +415,27 @@ class KioskLoop:
             raise
         except OutboxError as error:
             self._fault_begins("outbox", str(error))
+        self._panel_tick = now.tick
+        self._health_due = 0.0
         found = sorted(self._faults)
-        log.info("self-test: %s", ", ".join(found) or "no faults")
-        result = feedback.FAULT if found else feedback.WELL
+        unwell: list[int] = []
+        if self._doctor is not None:
+            findings = self._doctor.quick(now, self._sight(now), self._faults)
+            unwell = examination.unwell(findings)
+            found += [one.part for one in findings if one.number in unwell]
+        log.info("self-test: %s", ", ".join(dict.fromkeys(found)) or "no faults")
+        result = feedback.FAULT if found and not unwell else feedback.findings_pattern(unwell)
         self._panel.play(feedback.after(feedback.SELF_TEST, result))
+
+    def _sight(self, now: Moment) -> Sight:
+        seen = self._test_code_tick
+        return Sight(
+            camera=self._camera.name,
+            frames_per_s=self._frames_per_s,
+            wanted_frames_per_s=self._wanted_frames_per_s,
+            mean=self._mean,
+            test_code_s=None if seen is None else now.tick - seen,
+        )
 
     def _check_trust(self, now: Moment) -> None:
         """Take over what is newer; a list that is stale or can't be used is a fault."""
@@ -427,6 +469,8 @@ class KioskLoop:
             self._memory.save(self._station.sightings(now.tick), now)
             if self._watch is not None:
                 self._watch.look_for_watcher(now.tick)
+            if self._doctor is not None and self._doctor.is_asked():
+                self._test_self(now)
         if now.tick >= self._health_due:
             self._health_due = now.tick + HEALTH_EVERY_S
             self._check_outbox(now)
@@ -461,6 +505,7 @@ class KioskLoop:
     def _write_health(self, now: Moment) -> None:
         seconds = now.tick - self._frames_since
         rate = self._frames / seconds if seconds > 0 else 0.0
+        self._frames_per_s = rate or self._frames_per_s
         self._frames, self._frames_since = 0, now.tick
         ages = self._trusted.ages(now.at) if self._trusted is not None and now.synced else None
         mine = KioskHealth(
@@ -472,6 +517,8 @@ class KioskLoop:
             trust_days=ages.trust_days if ages else None,
             revocations_days=ages.revocations_days if ages else None,
             settings_version=self._told.version if self._told is not None else None,
+            test_code_tick=self._test_code_tick,
+            panel_tick=self._panel_tick,
         )
         try:
             health.write(self._health_file, mine)

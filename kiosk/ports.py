@@ -114,6 +114,14 @@ class Effort(NamedTuple):
     attentive: bool = False
 
 
+class Optics(NamedTuple):
+    """How a frame was taken; None for what this camera doesn't tell."""
+
+    exposure_us: int | None = None
+    gain: float | None = None
+    lens_position: float | None = None  # dioptres
+
+
 class Camera(Protocol):
     """Gives frames at its own pace."""
 
@@ -123,6 +131,9 @@ class Camera(Protocol):
 
     def frame(self) -> AbstractContextManager[Frame]:
         """Wait for the next frame. Raises `CameraError` where none comes in time."""
+
+    def optics(self) -> Optics:
+        """How a frame of the last second or so was taken."""
 
     def restart(self) -> None:
         """Begin anew after a `CameraError`. Raises it again if that didn't help."""

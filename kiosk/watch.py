@@ -15,7 +15,7 @@ import msgspec
 
 from checkin.clock import Moment
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Verdict
-from kiosk.ports import Effort, Frame
+from kiosk.ports import Buttons, Effort, Frame, Optics
 
 WATCHER_FILE = "watching"
 SEEN_FILE = "watch.json"
@@ -75,6 +75,10 @@ class Seen(msgspec.Struct, frozen=True):
     turns: float
     attentive: bool
     quality: Quality
+    exposure_us: int | None = None
+    gain: float | None = None
+    lens_position: float | None = None
+    buttons: list[str] = []
     faults: list[str] = []
     verdicts: list[Told] = []
 
@@ -102,6 +106,8 @@ class Watch:
         self._frames: deque[tuple[float, float, Effort, float]] = deque(maxlen=FRAMES)
         self._size = (0, 0)
         self._quality = Quality()
+        self._optics = Optics()
+        self._buttons = Buttons()
         self._waited = 0.0
         self._read = 0.0
         self._framed = False
@@ -121,6 +127,10 @@ class Watch:
         self._waited, self._read = frame.tick - asked, read
         if read - self._written >= WRITTEN_EVERY_S:
             self._quality = self._measure(frame)
+
+    def devices(self, optics: Optics, buttons: Buttons) -> None:
+        """How the frame was taken, and what is pressed."""
+        self._optics, self._buttons = optics, buttons
 
     def served(self, now: Moment, done: float, faults: list[str]) -> None:
         """The rest of the turn is done; write, if it is time to."""
@@ -182,6 +192,10 @@ class Watch:
             turns=round(sum(effort.turns for effort in efforts) / len(efforts), 1),
             attentive=efforts[-1].attentive,
             quality=self._quality,
+            exposure_us=self._optics.exposure_us,
+            gain=self._optics.gain,
+            lens_position=self._optics.lens_position,
+            buttons=[name for name in Buttons._fields if getattr(self._buttons, name)],
             faults=faults,
             verdicts=list(self._verdicts),
         )
@@ -261,6 +275,8 @@ def drawn(seen: Seen, tick: float) -> str:
         f"in sight  {'something that may be a code' if seen.attentive else 'nothing new'}",
         f"light     {_bar(quality.mean)} {quality.mean:.0f} of 255, {span}",
         f"focus     {_bar(min(255.0, quality.sharpness / 4))} {quality.sharpness:.0f}",
+        *_taken(seen),
+        *([f"buttons   {', '.join(seen.buttons)} down"] if seen.buttons else []),
         f"faults    {', '.join(seen.faults) or 'none'}",
         *(f"hint      {hint}" for hint in hints(seen)),
         "",
@@ -268,6 +284,18 @@ def drawn(seen: Seen, tick: float) -> str:
         *(f"  {tick - told.tick:6.1f} s ago  {told.what}" for told in reversed(seen.verdicts)),
     ]
     return "\n".join(map(_printable, lines))
+
+
+def _taken(seen: Seen) -> list[str]:
+    """How the camera takes its frames, where it says so."""
+    words = []
+    if seen.exposure_us is not None:
+        words.append(f"exposure {seen.exposure_us / 1000:.1f} ms")
+    if seen.gain is not None:
+        words.append(f"gain {seen.gain:.1f}")
+    if seen.lens_position is not None:
+        words.append(f"lens at {seen.lens_position:.1f} dioptres")
+    return [f"taken     {', '.join(words)}"] if words else []
 
 
 def _printable(line: str) -> str:

@@ -125,6 +125,8 @@ class SyncLoop:
         self._link_said = ""
         self._prune_due = 0.0
         self._settled_tick: float | None = None
+        self._connected_tick = 0.0
+        self._first_receipt_s: float | None = None
         self._lost_tick: float | None = None
         self._why_lost = ""
 
@@ -209,6 +211,7 @@ class SyncLoop:
                 self._sender.connected(receive_maximum, now.tick, message_bytes=room)
                 self._numbers.clear()
                 self._said = None
+                self._connected_tick, self._first_receipt_s = now.tick, None
                 self._log_back(now)
             case Lost(reason, patient, too_large):
                 if too_large:
@@ -238,6 +241,9 @@ class SyncLoop:
             log.warning("a receipt that is none was ignored: %s", error)
             return
         was_silent = self._sender.silent
+        if receipt.outbox == self._outbox.id and self._first_receipt_s is None:
+            self._first_receipt_s = now.tick - self._connected_tick
+            self._health_due = 0.0
         self._look_whether_it_went_back(receipt)
         self._obey(self._sender.receipt(receipt, now.tick), now)
         if was_silent:
@@ -451,6 +457,7 @@ class SyncLoop:
             why_lost=self._why_lost,
             certificate_days=self._certificate.days(now.at) if now.synced else None,
             certificate_trouble=self._certificate.trouble,
+            first_receipt_s=self._first_receipt_s,
         )
         try:
             health.write(self._sync_health, mine)

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "kiosk.loop": ANY
     | {
         "checkin",
+        "kiosk.doctor",
         "kiosk.logic",
         "kiosk.ports",
         "kiosk.memory",
@@ -50,6 +51,7 @@ MAY_IMPORT = {
         "kiosk.watch",
     },
     "kiosk.reading": ANY | {"checkin", "kiosk.logic", "kiosk.trusted"},
+    "kiosk.doctor": ANY | {"checkin", "kiosk.logic"},
     "kiosk.told": ANY | {"checkin"},
     "kiosk.trusted": ANY | {"checkin", "kiosk.logic"},
     "kiosk.watch": ANY | {"checkin", "kiosk.logic", "kiosk.ports"},

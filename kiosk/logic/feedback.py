@@ -85,6 +85,10 @@ SELF_TEST = Pattern(
 # The self-test found nothing. Not green: green is for what is on disk.
 WELL = Pattern("well", (_tone(HIGH_HZ, 0.1), _dark(0.1)) * 4)
 
+# The self-test found something: after it, slow low beeps with red count the part's number
+# (kiosk/logic/examination.py), a part after the other.
+MOST_FINDINGS = 3
+
 BUTTONS = (DIRECTION_IN, DIRECTION_OUT, SELF_TEST, WELL)
 
 # An inspector's pass makes the lights tell how it stands: green flashes with high beeps for the
@@ -126,6 +130,17 @@ def status_pattern(waiting: int, confirmed_s: float | None) -> Pattern:
     steps += [_dark(0.5)]
     steps += [_tone(LOW_HZ, 0.2), _dark(0.3)] * age
     return Pattern(f"status-{backlog}-{age}", tuple(steps))
+
+
+def findings_pattern(numbers: Sequence[int]) -> Pattern:
+    """What the self-test found: nothing, or the numbers of the parts that aren't well."""
+    if not numbers:
+        return WELL
+    steps: list[Step] = []
+    for number in numbers[:MOST_FINDINGS]:
+        steps += [_dark(0.8), *[_red(0.3, LOW_HZ), _dark(0.3)] * number]
+    name = "-".join(map(str, numbers[:MOST_FINDINGS]))
+    return Pattern(f"found-{name}", tuple(steps))
 
 
 def after(pattern: Pattern, then: Pattern) -> Pattern:

@@ -19,7 +19,7 @@ from kiosk.logic.button import HOLD_S
 from kiosk.logic.station import Rules, Station
 from kiosk.loop import MOST_CODES, MOST_REFUSALS, MOST_RESTARTS, KioskLoop
 from kiosk.memory import Memory
-from kiosk.ports import Buttons, CameraEndedError, CameraError, Code, Effort, Frame
+from kiosk.ports import Buttons, CameraEndedError, CameraError, Code, Effort, Frame, Optics
 from kiosk.trusted import Trusted
 from kiosk.watch import WATCHER_FILE, Quality, Watch, drawn, read_seen
 from tests.made_up import BOOT, CARD, KEY, FakeClock
@@ -36,12 +36,16 @@ class Camera:
 
     def __init__(self, clock):
         self.clock, self.trouble, self.restarts, self.closed = clock, [], 0, False
+        self.grey = 0
 
     @contextmanager
     def frame(self):
         if self.trouble:
             raise self.trouble.pop(0)
-        yield Frame(np.zeros((1, 1), dtype=np.uint8), self.clock.tick)
+        yield Frame(np.full((1, 1), self.grey, dtype=np.uint8), self.clock.tick)
+
+    def optics(self):
+        return Optics(exposure_us=10_000, gain=2.0, lens_position=8.0)
 
     def restart(self):
         self.restarts += 1

@@ -24,7 +24,7 @@ from kiosk.devices.simulated_panel import RecordingPanel
 from kiosk.logic.station import Rules, Station
 from kiosk.loop import KioskLoop
 from kiosk.memory import Memory
-from kiosk.ports import CameraError, Code, Frame
+from kiosk.ports import CameraError, Code, Frame, Optics
 from sync_daemon.broker import Acknowledged, BrokerError, Connected, Lost, Message, Received
 from sync_daemon.loop import SyncLoop
 from sync_daemon.protocol import Sender, Terms
@@ -134,6 +134,9 @@ class Camera:
         if self.world.chance(0.005):
             raise CameraError("no frame in 3 s")
         yield Frame(BLANK, self.world.clock.tick)
+
+    def optics(self):
+        return Optics()
 
     def restart(self):
         if self.world.chance(0.2):
