@@ -1,6 +1,7 @@
 # `make` alone lists the words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test power fuzz soak bench names lint pictures docs clean
+.PHONY: help demo test deb libraries appliance power machine arm fuzz soak bench names lint \
+	pictures docs lock clean
 
 PY := .venv/bin/python
 CAMERA ?=
@@ -18,6 +19,21 @@ demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder 
 
 test: lint ## check style and types, then run every test
 	@$(PY) -m pytest
+
+deb: .venv/ready ## build the Debian packages, for arm64 and amd64, into build/
+	@sh debian/build.sh arm64 amd64
+
+libraries: .venv/ready ## the real gpiozero, lgpio, picamera2 and libcamera without a Pi
+	@$(PY) -m pytest -s tests/real_libraries
+
+appliance: .venv/ready ## the package in a booted Debian 13: install, watchdogs, hardening, upgrade, purge
+	@$(PY) -m pytest -s tests/appliance
+
+machine: .venv/ready ## a virtual machine: a kernel's own pins, a watchdog that bites, a kernel that is killed
+	@BY_HAND=1 $(PY) -m pytest -s tests/machine
+
+arm: .venv/ready ## the arm64 package under emulation, and on a virtual Raspberry Pi 3B
+	@BY_HAND=1 $(PY) -m pytest -s tests/arm
 
 power: .venv/ready ## cut the power CUTS times (500) on a disk that forgets what was not flushed
 	@POWER_CUTS=$(CUTS) $(PY) -m pytest tests/power
@@ -38,6 +54,12 @@ lint: .venv/ready ## check style and types only
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+lock: .venv/ready ## choose the versions that the package carries, with their hashes
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-package numpy --no-annotate --no-header \
+		--output-file debian/requirements.txt
 
 docs: .venv/ready ## write docs/settings.md and docs/patterns.md from the code
 	@$(PY) -m docs.pages

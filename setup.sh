@@ -23,6 +23,19 @@ missing() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin" command -v mosquitto > /dev/null 2>&1 || echo mosquitto
     command -v mosquitto_pub > /dev/null 2>&1 || echo mosquitto-clients
     command -v openssl > /dev/null 2>&1 || echo openssl
+    # What the package is built and tried with; elsewhere those tests are visible skips.
+    if [ -e /etc/debian_version ]; then
+        PATH="$PATH:/usr/sbin" command -v dh > /dev/null 2>&1 || echo debhelper
+        command -v dpkg-buildpackage > /dev/null 2>&1 || echo dpkg-dev
+        command -v lintian > /dev/null 2>&1 || echo lintian
+        command -v systemd-nspawn > /dev/null 2>&1 || echo systemd-container
+        command -v mmdebstrap > /dev/null 2>&1 || echo mmdebstrap
+        command -v gcc > /dev/null 2>&1 || echo "gcc libc6-dev"
+        # Python 3.13 has no wheel of lgpio.
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+            command -v swig > /dev/null 2>&1 || echo "swig python3-dev"
+        fi
+    fi
     "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("zbar"))' 2> /dev/null || echo libzbar0
     [ ! -e /dev/fuse ] || command -v fusermount3 > /dev/null 2>&1 || echo fuse3
     "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv

@@ -24,6 +24,11 @@ if [ -n "${missing:-}" ]; then
     exit 1
 fi
 
+# One at a time: two would write into each other's folders.
+mkdir -p "$out"
+exec 9> "$out/deb.lock"
+flock 9
+
 # What pip calls the machines, and how old a C library each wheel was built for.
 platforms() {
     echo "--platform manylinux2014_$1"
@@ -54,7 +59,7 @@ own_wheel() {
     rm -rf "$tools"
     mkdir -p "$tools"
     "$python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
-        --target "$tools" "$wheels"/*/setuptools-*.whl
+        --target "$tools" "$wheels/$machine"/setuptools-*.whl
     PYTHONPATH=$tools "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps \
         --no-build-isolation --no-cache-dir -w "$into" "$source"
 }

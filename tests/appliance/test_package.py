@@ -1,0 +1,41 @@
+"""The package itself: the same bytes again, nothing that lintian objects to, one version."""
+
+import hashlib
+import re
+import subprocess
+import tomllib
+
+from tests.appliance.conftest import ROOT, build
+
+
+def test_the_same_sources_give_the_same_bytes(package):
+    first = hashlib.sha256(package.read_bytes()).hexdigest()
+    package.unlink()
+    assert hashlib.sha256(build().read_bytes()).hexdigest() == first
+
+
+def test_lintian_finds_nothing(package):
+    """Errors and warnings; those that are meant are explained in vaora.lintian-overrides."""
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error,warning", "--", package],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_there_is_one_version_number(package):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert package.name == f"vaora_{version}_amd64.deb"
+    for file in ("debian/control", "debian/vaora.postinst", "debian/install-environment"):
+        assert version not in (ROOT / file).read_text()
+
+
+def test_every_dependency_is_locked_and_is_one_that_the_project_names(package):
+    """What pyproject.toml wants is in the lock; but for numpy, which is the system's."""
+    locked = (ROOT / "debian" / "requirements.txt").read_text()
+    names = set(re.findall(r"(?m)^([a-z0-9-]+)==", locked))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.match(r"[A-Za-z0-9-]+", one)[0].lower() for one in project["dependencies"]}
+    assert wanted - names == {"numpy"}
