@@ -11,18 +11,14 @@ from dataclasses import dataclass
 import pytest
 
 from checkin.outbox import Outbox, set_aside_if_damaged
-from checkin.settings import Camera
-from checkin.settings import Door as DoorSettings
 from demo.programs import Program
 from tests.made_up import append
-from tests.system.conftest import Door, code_frames, wait_until
-from tests.system.test_nothing_lost import drain, greens
+from tests.system.conftest import wait_until
+from tests.system.test_nothing_lost import drain
 
 CUTS = int(os.environ.get("POWER_CUTS", "30"))
 CUTS_AT_NORMAL = max(10, CUTS // 10)
 CUTS_WHILE_MADE = 4
-CUTS_OF_THE_KIOSK = max(4, CUTS // 20)
-FRAMES = 300
 
 # Every so often the cut comes while the outbox is being opened: its log is copied and made anew.
 OPENING_EVERY = 6
@@ -153,41 +149,3 @@ def test_a_file_that_was_being_made_is_made_at_the_next_start(disk, seed):
     with closing(Outbox(file)) as outbox:
         last = outbox.appended()
         assert append(outbox, last) == last + 1
-
-
-def test_no_cut_takes_a_green_of_the_real_kiosk(disk, tmp_path, capsys):
-    chance = random.Random(20261123)
-    frames = code_frames(tmp_path / "frames", FRAMES)
-    door = Door(
-        disk.mount.parent,  # so that its data_dir is the disk
-        broker_port=1,
-        camera=Camera(source="replay", path=str(frames), fps=120, repeat=True),
-        door=DoorSettings(hold_off_s=1),
-    )
-    door.prepare()
-    file = door.settings.outbox_file
-    assert file.parent == disk.mount
-    shown = before = 0
-    for number in range(CUTS_OF_THE_KIOSK):
-        kiosk = door.start_kiosk()
-        lines = []
-        try:
-            wait_until(
-                lambda: lines.extend(drain(door.said)) or greens(lines) or not kiosk.is_running,  # noqa: B023
-                PATIENCE_S,
-                "a green light",
-            )
-            time.sleep(chance.uniform(0, 0.5))  # noqa: TID251
-        finally:
-            kiosk.kill()
-        count = greens(lines + drain(door.said))
-        disk.cut()
-        file.with_name(file.name + "-shm").unlink(missing_ok=True)
-        rows = look(file).appended
-        # At most the one whose light was cut off.
-        assert before + count <= rows <= before + count + 1, f"cut {number}"
-        before = rows
-        shown += count
-    with capsys.disabled():
-        print(f"\n{CUTS_OF_THE_KIOSK} power cuts of the kiosk, {shown} greens shown, 0 lost")
-    assert shown >= CUTS_OF_THE_KIOSK
