@@ -9,6 +9,7 @@ from bench.disk import append
 from bench.door import door_to_light
 from bench.drain import drain, drain_memory
 from bench.growth import growth
+from bench.idle import idle
 from bench.instructions import empty_instructions
 
 FIGURES: tuple[Callable[[], None], ...] = (
@@ -20,6 +21,7 @@ FIGURES: tuple[Callable[[], None], ...] = (
     hard,
     drain,
     drain_memory,
+    idle,
 )
 
 

@@ -6,7 +6,9 @@ from checkin import settings
 from checkin.settings import Section, Settings
 from kiosk.devices.simulated_panel import drawn
 from kiosk.logic import feedback
+from kiosk.logic.examination import PARTS, TEST_CODE
 from kiosk.ports import Pattern
+from provisioning import qr
 
 HERE = Path(__file__).parent
 
@@ -93,6 +95,23 @@ def patterns_page() -> str:
         pattern = feedback.status_pattern(waiting, confirmed_s)
         ago = "never" if confirmed_s is None else f"{confirmed_s:g} s ago"
         lines += [f"**{pattern.name}**: {waiting} wait, confirmed {ago}", *_timeline(pattern)]
+    lines += [
+        "## What the self-test found",
+        "",
+        "Behind the self-test, which the test button starts, the printed test code before the camera",
+        "([test-code.svg](test-code.svg)), and `vaora-kiosk doctor`. Slow low beeps with red count the",
+        f"number of a part that isn't well, for at most {feedback.MOST_FINDINGS} parts one after the",
+        "other; `vaora-kiosk doctor` says what to do.",
+        "",
+        "| number | part |",
+        "| --- | --- |",
+        *(f"| {number} | {part} |" for number, part in enumerate(PARTS, 1)),
+        "",
+    ]
+    for numbers in ([1], [7], [5, 9]):
+        pattern = feedback.findings_pattern(numbers)
+        parts = " and ".join(PARTS[number - 1] for number in numbers)
+        lines += [f"**{pattern.name}**: {parts}", *_timeline(pattern)]
     return "\n".join(lines)
 
 
@@ -127,7 +146,40 @@ def _table(kind: type[Section], keys: tuple[str, ...]) -> list[str]:
     return [*lines, ""]
 
 
-PAGES = {"patterns.md": patterns_page, "settings.md": settings_page}
+# Millimetres a module: a citizen card's, one between, a visitor's pass.
+TEST_CODE_MODULES_MM = (0.25, 0.5, 1.1)
+
+# As `qr.svg` draws a code of version 1, with its quiet zone.
+TEST_CODE_MODULES = 29
+
+
+def test_code_page() -> str:
+    """The printed test code, in three sizes: print it without scaling, on matt paper or a card."""
+    drawn_code = qr.svg(TEST_CODE.decode()).partition("?>")[2].strip()
+    lines = [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        '<svg xmlns="http://www.w3.org/2000/svg" width="100mm" height="50mm" viewBox="0 0 100 50">',
+        '<rect width="100" height="50" fill="#fff"/>',
+        '<text x="4" y="46" font-family="sans-serif" font-size="3">Vào Ra: mã thử, test code. '
+        "In không co giãn, print at 100 %.</text>",
+    ]
+    left = 4.0
+    for module in TEST_CODE_MODULES_MM:
+        size = module * TEST_CODE_MODULES
+        place = f'<svg x="{left:g}" y="4" width="{size:g}" height="{size:g}" '
+        lines.append(drawn_code.replace("<svg ", place, 1).replace(*_VIEW_BOX, 1))
+        left += size + 6
+    return "\n".join([*lines, "</svg>", ""])
+
+
+_SIZE = TEST_CODE_MODULES * qr.MODULE_PX
+_VIEW_BOX = (f'width="{_SIZE}" height="{_SIZE}" ', f'viewBox="0 0 {_SIZE} {_SIZE}" ')
+
+PAGES = {
+    "patterns.md": patterns_page,
+    "settings.md": settings_page,
+    "test-code.svg": test_code_page,
+}
 
 
 def main() -> None:
