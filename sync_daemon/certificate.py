@@ -35,10 +35,10 @@ class Certificate:
 
 def look(tls: Tls) -> Certificate:
     """The end of the certificate in `tls.cert_file`. Never raises: trouble is said."""
-    for file in (tls.ca_file, tls.cert_file, tls.key_file):
-        if file and not Path(file).exists():
-            return Certificate(None, f"can't be used: {file} isn't there")
     try:
+        for file in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
+            if not Path(file).exists():
+                return Certificate(None, f"can't be read: {file} isn't there")
         ends = _presented(tls)["notAfter"]
     except ssl.SSLCertVerificationError as error:
         return Certificate(None, _trouble(error))

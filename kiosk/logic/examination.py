@@ -227,6 +227,8 @@ def _outbox(facts: Facts) -> _Told:
 
 
 def _broker(facts: Facts) -> _Told:
+    if not facts.daemon_runs and facts.waiting is None:
+        return None, "vaora-sync begins once vaora-kiosk has made the outbox", ""
     if not facts.daemon_runs:
         return False, "vaora-sync doesn't run", NO_DAEMON
     if facts.broker == "online":
