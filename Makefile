@@ -1,6 +1,6 @@
 # `make` alone lists the words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test deb libraries appliance power machine arm fuzz soak bench names lint \
+.PHONY: help demo test deb libraries appliance static power machine arm fuzz soak bench names lint \
 	pictures docs lock clean
 
 PY := .venv/bin/python
@@ -34,6 +34,9 @@ machine: .venv/ready ## a virtual machine: a kernel's own pins, a watchdog that 
 
 arm: .venv/ready ## the arm64 package under emulation, and on a virtual Raspberry Pi 3B
 	@BY_HAND=1 $(PY) -m pytest -s tests/arm
+
+static: .venv/ready ## what systemd and lintian say of units and package, without running them
+	@$(PY) -m pytest -s tests/appliance -k "installs_without or systemd_finds or can_do_little or lintian or locked"
 
 power: .venv/ready ## cut the power CUTS times (500) on a disk that forgets what was not flushed
 	@POWER_CUTS=$(CUTS) $(PY) -m pytest tests/power

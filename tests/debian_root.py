@@ -5,6 +5,7 @@ one: a bench mounts it read-only or under an overlay, in a mount namespace of it
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -46,6 +47,17 @@ MAKING_S = 600  # a root takes half a minute where the mirror is near
 
 class RootError(OSError):
     """It can't be made on this machine; the message says what is missing."""
+
+
+@functools.cache
+def may_mount() -> bool:
+    """Whether this user may make mounts of its own: root on most machines, in few containers."""
+    words = ["unshare", "--mount", "--cgroup", "--propagation", "unchanged"]
+    try:
+        run([*words, "mount", "-t", "tmpfs", "none", "/mnt"])
+    except RootError:
+        return False
+    return True
 
 
 def debian(name: str, packages: Sequence[str], arch: str = "amd64") -> Path:

@@ -19,13 +19,11 @@ PI_4B, PI_5 = 0xC03115, 0xD04170
 
 
 def needed(make, *words):
-    """What `make` makes; where it can't be made, a skip, or in CI a failure."""
+    """What `make` makes; where it can't be made, a skip."""
     try:
         return make(*words)
     except RootError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # in CI tests/conftest.py makes a failure of it
 
 
 class PanelProgram:

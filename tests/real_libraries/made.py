@@ -13,6 +13,7 @@ from tests.debian_root import (
     RootError,
     debian,
     kept,
+    may_mount,
     pip,
     python_packages,
     run,
@@ -62,6 +63,8 @@ def lgpio():
 def debian_root():
     if os.geteuid() != 0:
         raise RootError("the camera's bench mounts a Debian root: run it as root")
+    if not may_mount():
+        raise RootError("nobody may mount here, as in most containers")
     return debian("appliance", APPLIANCE_PACKAGES)
 
 
