@@ -10,8 +10,8 @@ from tests.debian_root import may_mount
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT.parent / "shared" / "images"
 
-# What may be skipped even where CI runs: a physical Pi, and what mounts where the kernel, as in most
-# containers, lets nobody mount.
+# What may be skipped even where CI runs: a physical Pi, and what mounts where the kernel, as in
+# most containers, lets nobody mount.
 MAY_BE_SKIPPED = ("tests/hardware/",)
 if not Path("/dev/fuse").exists():
     MAY_BE_SKIPPED += ("tests/power/",)
