@@ -68,7 +68,7 @@ def leave_no_traces() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Where it hung or fell, when its watchdog or the machine ends it: lines of code, no values.
-    faulthandler.enable()
+    faulthandler.enable(2)
     sys.excepthook = _say_where
 
 

@@ -4,8 +4,11 @@ They lie in memory (`runtime_dir`), are replaced whole, and say when they were w
 a file left by a dead process is known for what it is.
 """
 
+import os
+import stat
+import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -40,7 +43,8 @@ class SyncHealth(msgspec.Struct, frozen=True):
     """How the daemon is, for `vaora-sync status`. `last_settled_tick` is None before the first.
 
     `why_lost` is why there is no broker; `certificate_days` is None where that can't be told.
-    `first_receipt_s` is how long after connecting the central answered, None before it has.
+    `connected_s` is for how long there has been a broker, None without one; `first_receipt_s` how
+    long after connecting the central answered, None before it has.
     """
 
     boot: str
@@ -50,6 +54,7 @@ class SyncHealth(msgspec.Struct, frozen=True):
     why_lost: str = ""
     certificate_days: float | None = None
     certificate_trouble: str = ""
+    connected_s: float | None = None
     first_receipt_s: float | None = None
 
 
@@ -59,15 +64,47 @@ Health = TypeVar("Health", KioskHealth, SyncHealth)
 def write(file: Path, health: KioskHealth | SyncHealth) -> None:
     """Replace `file`, whole. Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
-    beside.write_bytes(msgspec.json.encode(health))
-    beside.replace(file)
+    replace(file, msgspec.json.encode(health))
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Put `content` in the place of `file`, for the group to read. Raises `OSError`.
+
+    By a name that nobody knows before: the folder is shared, and what lies under a known one might
+    be a link to where only we may write.
+    """
+    opened, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with open(opened, "wb") as out:  # noqa: PTH123  a descriptor
+            out.write(content)
+            os.fchmod(opened, 0o660)
+        Path(beside).replace(file)
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def touch(file: Path) -> None:
+    """Make `file` new, so that whoever looks for it sees that it was. Raises `OSError`.
+
+    Replaced and not only touched: another member of the group may have made it.
+    """
+    replace(file, b"")
+
+
+def _ordinary(file: Path) -> BinaryIO:
+    """`file`, opened, and never something that one waits for, such as a pipe."""
+    opened = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        opened.close()
+        raise OSError(f"{file}: no ordinary file")
+    return opened
 
 
 def read(file: Path, kind: type[Health], *, boot: str, tick: float) -> Health | None:
     """What the other process wrote lately, or None where it is silent, dead or of another boot."""
     try:
-        with file.open("rb") as opened:
+        with _ordinary(file) as opened:
             health = msgspec.json.decode(opened.read(LONGEST_FILE_BYTES), type=kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -531,14 +531,48 @@ def set_aside_if_damaged(path: Path, *, thorough: bool = False) -> Path | None:
         if not path.exists() or _is_sound(path, thorough=thorough):
             return None
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while any(path.parent.glob(f"{path.name}.damaged-{number}*")):
         number += 1
+    aside = path.with_name(f"{path.name}.damaged-{number}")
     with _trouble(f"{path}: is damaged and can't be set aside"):
-        for ending in ("-wal", "-shm", ""):
-            part = path.with_name(path.name + ending)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + ending))
+        _move_whole(path, aside)
     return aside
+
+
+def _move_whole(path: Path, aside: Path) -> None:
+    """Give the file and its log another name, so that no power cut leaves one without the other.
+
+    First all of it has both names, on disk; then the old ones go, the file's own before its log's:
+    a log without its file is nothing to SQLite.
+    """
+    parts = [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")]
+    there = [part for part in parts if part.exists()]
+    for part in there:
+        part_aside = aside.with_name(aside.name + part.name.removeprefix(path.name))
+        part_aside.hardlink_to(part)
+    _flush_folder(path.parent)
+    for part in there:
+        part.unlink()
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def is_of_an_earlier_form(path: Path) -> bool:
+    """Whether opening the file at `path` changes it first, which takes minutes for a large one."""
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S)) as db:
+            done = {name for (name,) in db.execute("select name from _sqlite_migrations")}
+    except sqlite3.Error:
+        return False
+    return bool(set(FORMS) - done)
 
 
 def look_through(path: Path) -> str:

@@ -233,7 +233,7 @@ class Camera(Section, frozen=True):
     stall_s: Annotated[
         float,
         Meta(
-            ge=0.5, le=60, description="seconds without a frame after which the camera is restarted"
+            ge=0.5, le=5, description="seconds without a frame after which the camera is restarted"
         ),
     ] = 3.0
 

@@ -12,9 +12,6 @@ from collections.abc import Mapping
 # recommends a half, sd_watchdog_enabled(3)).
 PART_OF_WATCHDOG = 4
 
-# From the outbox to the first frame, on the slowest Pi with a cold card.
-START_S = 60.0
-
 
 class Supervisor:
     """What systemd is told. `environment` is this process's.
@@ -52,19 +49,12 @@ class Supervisor:
         """What comes next may take so long; neither starting nor the watchdog shall end it.
 
         For the rare work that is neither: an outbox of an earlier version is changed, a damaged
-        one looked through.
+        one looked through. It can't be taken back: systemd only ever extends.
         """
         microseconds = round(seconds * 1e6)
         said = f"EXTEND_TIMEOUT_USEC={microseconds}"
-        if self._every_s:
-            said += f"\nWATCHDOG_USEC={microseconds}\nWATCHDOG=1"
-        self._say(said)
-
-    def done(self) -> None:
-        """What `needs` asked the time for is over: what comes next has the usual time."""
-        said = f"EXTEND_TIMEOUT_USEC={round(START_S * 1e6)}"
-        if self._every_s:
-            microseconds = round(self._every_s * PART_OF_WATCHDOG * 1e6)
+        # Not before it is ready: a word about the watchdog would set it going.
+        if self._every_s and self._is_ready:
             said += f"\nWATCHDOG_USEC={microseconds}\nWATCHDOG=1"
         self._say(said)
 

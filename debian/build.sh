@@ -16,11 +16,11 @@ version=${VERSION:-$(sed -n 's/^version = "\([^"]*\)".*/\1/p' pyproject.toml)}
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2> /dev/null || stat -c %Y pyproject.toml)}"
 export SOURCE_DATE_EPOCH
 
-for tool in dpkg-buildpackage dh lintian; do
+for tool in dpkg-buildpackage dh; do
     command -v "$tool" > /dev/null || missing="${missing:-} $tool"
 done
 if [ -n "${missing:-}" ]; then
-    echo "deb:$missing missing; apt install dpkg-dev debhelper lintian" >&2
+    echo "deb:$missing missing; apt install dpkg-dev debhelper" >&2
     exit 1
 fi
 
@@ -82,10 +82,14 @@ for arch in "$@"; do
     cp -a CHANGELOG.md "$work/docs" # not where dpkg looks for one of its own form
     rm "$work"/docs/*.py
     find "$work" -name __pycache__ -prune -exec rm -rf {} +
+    chmod -R u=rwX,go=rX "$work" # whatever the checkout's umask was
     sed -i "s/^version = \"[^\"]*\"/version = \"$version\"/" "$work/pyproject.toml"
     own_wheel "$work" "$work/wheels"
     rm -rf "$work/build" "$work/vaora.egg-info"
     cp "$wheels/$machine"/*.whl "$work/wheels"
+    # Ours is checked against its hash like the others.
+    own=$(sha256sum "$work"/wheels/vaora-*.whl | cut -d' ' -f1)
+    printf 'vaora==%s \\\n    --hash=sha256:%s\n' "$version" "$own" >> "$work/debian/requirements.txt"
     sed -i "s/@VERSION@/$version/" "$work"/debian/vaora.postinst
     # dpkg wants its own changelog; ours is CHANGELOG.md, which is installed beside it.
     printf 'vaora (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import secrets
 import sys
 import time
@@ -10,23 +11,29 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from checkin import VERSION, lock, names, settings
+from checkin import VERSION, health, lock, names, settings
 from checkin.clock import SystemClock
 from checkin.command_line import leave_no_traces, load, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
-from checkin.outbox import Outbox, OutboxError, OutboxLostError, set_aside_if_damaged
+from checkin.outbox import (
+    Outbox,
+    OutboxError,
+    OutboxLostError,
+    is_of_an_earlier_form,
+    set_aside_if_damaged,
+)
 from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings
 from checkin.signed_list import SignedListError
 from checkin.supervisor import Supervisor, this_process
 from kiosk import doctor as examining
-from kiosk.doctor import Doctor
+from kiosk.doctor import Doctor, Looking, Patience
 from kiosk.logic import examination, feedback, policy
-from kiosk.logic.examination import Finding, Sight
+from kiosk.logic.examination import Finding
 from kiosk.logic.policy import Policy, Terms
 from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
@@ -56,9 +63,6 @@ SEAL_OFF = "off"
 SEEN_STALE_S = 5.0
 FRESH_S = 1.5
 WATCH_EVERY_S = 0.5
-
-# Enough to judge light and focus by, and for the exposure to settle.
-DOCTORS_FRAMES = 45
 
 # How long a kiosk that can't start shows so before it ends, to be started again.
 OUT_OF_ORDER_S = 5.0
@@ -121,7 +125,7 @@ def watch(settings_file: Path, *, once: bool) -> None:
     shown = None
     while not stopped.is_set():
         try:
-            (folder / WATCHER_FILE).touch()
+            health.touch(folder / WATCHER_FILE)
         except OSError as error:
             raise click.ClickException(
                 f"{folder}: {error.strerror}; watch as root or as a member of the group vaora"
@@ -160,6 +164,7 @@ def doctor(settings_file: Path, *, as_json: bool, code_wait: float) -> None:
     """
     loaded = load(settings_file)
     stopped = stop_signals()
+    leave_no_traces()  # it sees what visitors show
     findings = _examine(loaded, code_wait, stopped)
     if as_json:
         names_ = {"kiosk": loaded.kiosk.id, "version": VERSION}
@@ -212,126 +217,33 @@ def read(lines: BinaryIO) -> None:
         click.echo(answer)
 
 
-def _examine(loaded: Settings, code_wait: float, stopped: Event) -> list[Finding]:
+def _examine(loaded: Settings, code_wait_s: float, stopped: Event) -> list[Finding]:
     """Ask the running kiosk for what only it can see; without one, look for ourselves."""
-    asking, clock = Doctor(loaded), SystemClock(loaded.clock_file)
-    if asking.kiosk_health(clock.moment()) is not None:
-        seen = _seen_by_the_kiosk(loaded, asking, clock, code_wait, stopped)
-    else:
-        seen = _seen_by_ourselves(loaded, clock, code_wait, stopped)
-    return asking.thorough(clock.moment(), **seen)
-
-
-def _seen_by_the_kiosk(
-    loaded: Settings, asking: Doctor, clock: SystemClock, code_wait: float, stopped: Event
-) -> dict[str, Any]:
     folder = Path(loaded.kiosk.runtime_dir)
-    began = clock.moment().tick
-    try:
-        asking.ask()
-    except OSError as error:
-        raise click.ClickException(
-            f"{folder}: {error.strerror}; ask as root or as a member of the group vaora"
-        ) from error
-    while True:
-        (folder / WATCHER_FILE).touch()
-        now = clock.moment()
-        seen, mine = read_seen(folder), asking.kiosk_health(now)
-        is_new = seen is not None and seen.tick >= began and seen.frames_per_s > 0
-        played = mine is not None and (mine.panel_tick or 0.0) >= began
-        code_tick = mine.test_code_tick if mine is not None else None
-        if stopped.is_set() or now.tick - began > SEEN_STALE_S + code_wait:
-            break
-        if is_new and played and (not code_wait or (code_tick or 0.0) >= began):
-            break
-        stopped.wait(WATCH_EVERY_S)
-    if seen is None or seen.tick < began:
-        trouble = "the kiosk runs and looks at no frames"
-        return {"camera_trouble": trouble, "panel_played": played}
-    return {
-        "sight": Sight(
-            camera=seen.camera,
-            frames_per_s=seen.frames_per_s,
-            wanted_frames_per_s=loaded.camera.fps,
-            mean=seen.quality.mean,
-            sharpness=seen.quality.sharpness,
-            exposure_us=seen.exposure_us,
-            gain=seen.gain,
-            lens_position=seen.lens_position,
-            test_code_s=None if code_tick is None else now.tick - code_tick,
-        ),
-        "panel_played": played,
-        "buttons_down": seen.buttons,
-    }
-
-
-def _seen_by_ourselves(
-    loaded: Settings, clock: SystemClock, code_wait: float, stopped: Event
-) -> dict[str, Any]:
-    """Open camera and pins as the kiosk would; nobody else has them."""
-    seen: dict[str, Any] = {}
-    try:
-        panel = _panel(loaded)
-    except PanelError as error:
-        seen["panel_trouble"] = str(error)
-        panel = None
-    try:
-        if panel is not None:
-            panel.play(feedback.SELF_TEST)
+    if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise click.ClickException(f"{folder}: not this user's to look into; run it with sudo")
+    os.environ.setdefault("LG_WD", str(folder))  # lgpio makes a pipe there, or here
+    clock, asking = SystemClock(loaded.clock_file), Doctor(loaded)
+    patience = Patience(clock, stopped, code_wait_s)
+    if asking.kiosk_health(clock.moment()) is not None:
+        seen = asking.look_with_the_kiosk(patience)
+    else:
         try:
-            seen["sight"] = _look(loaded, clock, code_wait, stopped)
-        except (CameraError, DecoderError) as error:
-            seen["camera_trouble"] = str(error)
-        if panel is not None:
-            stopped.wait(feedback.SELF_TEST.seconds)
-            panel.check()
-            seen |= {"panel_played": True, "buttons_down": _down(panel)}
-    except PanelError as error:
-        seen["panel_trouble"] = str(error)
-    finally:
-        if panel is not None:
-            panel.close()
-    return seen
-
-
-def _down(panel: Panel) -> list[str]:
-    return [name for name, down in panel.buttons()._asdict().items() if down]
-
-
-def _look(loaded: Settings, clock: SystemClock, code_wait: float, stopped: Event) -> Sight:
-    """Some frames of the camera's, and the test code in one of them."""
-    decoder = _decoder(0)
-    camera = _camera(loaded)
-    frames, code_tick, quality = 0, None, Quality()
-    began = clock.moment().tick
-    try:
-        while not stopped.is_set():
-            with camera.frame() as frame:
-                frames += 1
-                now = clock.moment()
-                if any(c.payload == examination.TEST_CODE for c in decoder.read(frame.grey)):
-                    code_tick = now.tick
-                if frames % DOCTORS_FRAMES == 0:
-                    quality = _quality(frame)
-            if frames >= DOCTORS_FRAMES and (code_tick or now.tick - began >= code_wait):
-                break
-    except CameraEndedError:
-        now = clock.moment()  # a folder with few images: what was seen counts
-    finally:
-        camera.close()
-    optics = camera.optics()
-    seconds = max(now.tick - began, 1e-3)
-    return Sight(
-        camera=camera.name,
-        frames_per_s=frames / seconds,
-        wanted_frames_per_s=loaded.camera.fps,
-        mean=quality.mean,
-        sharpness=quality.sharpness,
-        exposure_us=optics.exposure_us,
-        gain=optics.gain,
-        lens_position=optics.lens_position,
-        test_code_s=None if code_tick is None else now.tick - code_tick,
-    )
+            held = lock.hold(Path(loaded.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
+        except AlreadyRunningError as error:
+            starting = f"vaora-kiosk is just starting, or tries to again and again ({error})"
+            seen = {"camera_trouble": starting, "panel_trouble": starting}
+        else:
+            looking = Looking(
+                panel=lambda: _panel(loaded),
+                camera=lambda: _camera(loaded),
+                decoder=lambda: _decoder(0),
+                quality=_quality,
+                wanted_frames_per_s=loaded.camera.fps,
+            )
+            seen = looking.look(patience)
+            os.close(held)
+    return asking.thorough(clock.moment(), **seen)
 
 
 def _as_json(code: Code) -> dict[str, object]:
@@ -405,12 +317,8 @@ def _serve_with(
         _show_out_of_order(panel, stopped)
         raise
     log.info("%s at %s: %s", loaded.kiosk.id, loaded.kiosk.checkpoint, camera.name)
-    clock = SystemClock()
     try:
-        while not stopped.is_set():
-            # A turn without a frame doesn't count: a camera that hangs ends the process.
-            if loop.turn():
-                supervisor.alive(clock.moment().tick)
+        serve(loop, stopped, supervisor)
     except CameraEndedError as error:
         log.info("%s", error)
     except OutboxLostError:
@@ -423,18 +331,21 @@ def _serve_with(
         outbox.close()
 
 
+def serve(loop: KioskLoop, stopped: Event, supervisor: Supervisor) -> None:
+    """Turn until stopped, and say so after each whole turn."""
+    clock = SystemClock()
+    while not stopped.is_set():
+        # One without a frame doesn't count: a camera that hangs ends the process.
+        if loop.turn():
+            supervisor.alive(clock.moment().tick)
+
+
 def _outbox(loaded: Settings, supervisor: Supervisor) -> Outbox:
     """The outbox, read as far as this boot's check-ins go; a damaged one is set aside."""
     lock.hold(Path(loaded.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
-    supervisor.needs(LONG_WORK_S)
-    try:
-        return _sound_outbox(loaded)
-    finally:
-        supervisor.done()
-
-
-def _sound_outbox(loaded: Settings) -> Outbox:
     _set_aside(loaded.outbox_file, thorough=False)
+    if is_of_an_earlier_form(loaded.outbox_file):
+        supervisor.needs(LONG_WORK_S)
     try:
         outbox = _open_outbox(loaded)
         try:
@@ -443,6 +354,7 @@ def _sound_outbox(loaded: Settings) -> Outbox:
             outbox.close()
             raise
     except OutboxLostError:
+        supervisor.needs(LONG_WORK_S)
         _set_aside(loaded.outbox_file, thorough=True)
         outbox = _open_outbox(loaded)
     made_as = names.waiting_under_other_names(

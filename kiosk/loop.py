@@ -45,8 +45,9 @@ DISK_AGAIN_S = 1.0
 HEALTH_EVERY_S = 5.0
 SIGHTINGS_EVERY_S = 1.0
 
-# The printed test code is anybody's to show: it writes to the disk, so not in each frame.
-TEST_CODE_EVERY_S = 20.0
+# The printed test code is anybody's to show, and somebody may glue it before the camera: it is
+# answered once, and again when it was out of sight for so long.
+TEST_CODE_AGAIN_S = 20.0
 
 # More codes than this in one frame are a wall of stickers, not people.
 MOST_CODES = 8
@@ -108,10 +109,9 @@ class KioskLoop:
         self._told = told
         self._doctor = doctor
         self._wanted_frames_per_s = wanted_frames_per_s
-        self._frames_per_s = 0.0
+        self._frames_per_s: float | None = None
         self._down = Buttons()
         self._test_code_tick: float | None = None
-        self._test_code_due = 0.0
         self._panel_tick: float | None = None
         self._stale_after_days = stale_after_days
         self._lamp = Lamp(lamp_below)
@@ -206,22 +206,27 @@ class KioskLoop:
             self._show(pattern, now, is_green=bool(accepted))
 
     def _serve_test_code(self, now: Moment) -> None:
-        """Somebody holds the printed test code: it reads, and asks how the kiosk is."""
-        self._test_code_tick = now.tick
-        if now.tick >= self._test_code_due:
-            self._test_code_due = now.tick + TEST_CODE_EVERY_S
+        """Somebody holds the printed test code: it reads, and asks once how the kiosk is."""
+        last, self._test_code_tick = self._test_code_tick, now.tick
+        if last is None or now.tick - last > TEST_CODE_AGAIN_S:
             self._test_self(now)
 
     def _show(self, pattern: Pattern, now: Moment, *, is_green: bool) -> None:
         """Play `pattern`; one that isn't green waits until a green that is on has been seen."""
         if is_green:
-            self._panel.play(pattern)
+            self._play(pattern, now)
             self._green_until = now.tick + pattern.seconds
             self._waiting_pattern = None
         elif now.tick < self._green_until:
             self._waiting_pattern = pattern
         else:
-            self._panel.play(pattern)
+            self._play(pattern, now)
+
+    def _play(self, pattern: Pattern, now: Moment) -> None:
+        self._panel.play(pattern)
+        if pattern.name.startswith(feedback.SELF_TEST.name):
+            self._panel_tick = now.tick
+            self._health_due = 0.0
 
     def _record(self, accepted: Accepted, now: Moment) -> bool:
         """Whether `accepted` is on disk now. If not, the visitor may try again, and counts once."""
@@ -415,8 +420,6 @@ class KioskLoop:
             raise
         except OutboxError as error:
             self._fault_begins("outbox", str(error))
-        self._panel_tick = now.tick
-        self._health_due = 0.0
         found = sorted(self._faults)
         unwell: list[int] = []
         if self._doctor is not None:
@@ -425,7 +428,7 @@ class KioskLoop:
             found += [one.part for one in findings if one.number in unwell]
         log.info("self-test: %s", ", ".join(dict.fromkeys(found)) or "no faults")
         result = feedback.FAULT if found and not unwell else feedback.findings_pattern(unwell)
-        self._panel.play(feedback.after(feedback.SELF_TEST, result))
+        self._show(feedback.after(feedback.SELF_TEST, result), now, is_green=False)
 
     def _sight(self, now: Moment) -> Sight:
         seen = self._test_code_tick
@@ -462,7 +465,7 @@ class KioskLoop:
     def _keep_house(self, now: Moment) -> None:
         """What is done now and then, between visitors."""
         if self._waiting_pattern is not None and now.tick >= self._green_until:
-            self._panel.play(self._waiting_pattern)
+            self._play(self._waiting_pattern, now)
             self._waiting_pattern = None
         if now.tick >= self._sightings_due:
             self._sightings_due = now.tick + SIGHTINGS_EVERY_S

@@ -55,7 +55,7 @@ class Memory:
         beside = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with open(opened, "wb") as out:  # noqa: PTH123  a descriptor
                 out.write(msgspec.msgpack.encode(remembered))
             beside.replace(self._file)

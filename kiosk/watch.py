@@ -13,6 +13,7 @@ from time import time
 
 import msgspec
 
+from checkin import health
 from checkin.clock import Moment
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Verdict
 from kiosk.ports import Buttons, Effort, Frame, Optics
@@ -202,10 +203,8 @@ class Watch:
 
     def _write(self, seen: Seen) -> None:
         file = self._folder / SEEN_FILE
-        beside = file.with_suffix(".new")
         try:
-            beside.write_bytes(msgspec.json.encode(seen))
-            beside.replace(file)
+            health.replace(file, msgspec.json.encode(seen))
         except OSError:
             self.on = False  # a full /run is no reason to stop serving
 

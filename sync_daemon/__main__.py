@@ -85,6 +85,7 @@ def run(settings_file: Path, *, verbose: bool) -> None:
         except OutboxError as error:
             log.error("%s; beginning anew", error)  # noqa: TRY400  the message says all
             stopped.wait(OUTBOX_WAIT_S)
+            alive()
         finally:
             outbox.close()
 

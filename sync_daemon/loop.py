@@ -457,7 +457,8 @@ class SyncLoop:
             why_lost=self._why_lost,
             certificate_days=self._certificate.days(now.at) if now.synced else None,
             certificate_trouble=self._certificate.trouble,
-            first_receipt_s=self._first_receipt_s,
+            connected_s=now.tick - self._connected_tick if self._online else None,
+            first_receipt_s=self._first_receipt_s if self._online else None,
         )
         try:
             health.write(self._sync_health, mine)

@@ -51,7 +51,7 @@ MAY_IMPORT = {
         "kiosk.watch",
     },
     "kiosk.reading": ANY | {"checkin", "kiosk.logic", "kiosk.trusted"},
-    "kiosk.doctor": ANY | {"checkin", "kiosk.logic"},
+    "kiosk.doctor": ANY | {"checkin", "kiosk.logic", "kiosk.ports", "kiosk.watch"},
     "kiosk.told": ANY | {"checkin"},
     "kiosk.trusted": ANY | {"checkin", "kiosk.logic"},
     "kiosk.watch": ANY | {"checkin", "kiosk.logic", "kiosk.ports"},

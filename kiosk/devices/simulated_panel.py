@@ -95,7 +95,7 @@ def drawn(pattern: Pattern) -> str:
 
 
 def _letter(level: Level) -> str:
-    if level.amber:
+    if level.amber or (level.green and level.red):
         return "A"
     if level.green:
         return "G"

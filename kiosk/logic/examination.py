@@ -22,6 +22,8 @@ PARTS = (
     "broker",
     "certificate",
     "central",
+    "kiosk",
+    "rules",
 )
 
 # A camera of 30 frames a second that gives fewer than this is in trouble.
@@ -41,7 +43,7 @@ class Sight(msgspec.Struct, frozen=True):
     """What the camera gave. `sharpness` is as in `vaora-kiosk watch`; None is what it can't say."""
 
     camera: str
-    frames_per_s: float
+    frames_per_s: float | None
     wanted_frames_per_s: float
     mean: float | None = None
     sharpness: float | None = None
@@ -54,6 +56,8 @@ class Sight(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What was found. None: could not be told; a trouble is the words of whoever met it."""
 
+    kiosk_runs: bool = False
+    rules_trouble: Sequence[str] = ()
     sight: Sight | None = None
     camera_trouble: str = ""
     panel_trouble: str = ""
@@ -79,6 +83,7 @@ class Facts(msgspec.Struct, frozen=True):
     certificate_days: float | None = None
     certificate_trouble: str = ""
     needs_receipts: bool = True
+    connected_s: float | None = None
     first_receipt_s: float | None = None
 
 
@@ -94,7 +99,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 def examine(facts: Facts) -> list[Finding]:
     """One finding for each of `PARTS`, in their order."""
-    looks = (_camera, _lights, _buttons, _clock, _disk, _outbox, _broker, _certificate, _central)
+    looks = (
+        _camera, _lights, _buttons, _clock, _disk, _outbox, _broker, _certificate, _central, _kiosk,
+        _rules,
+    )  # fmt: skip
     return [
         Finding(number, part, *look(facts))
         for number, (part, look) in enumerate(zip(PARTS, looks, strict=True), 1)
@@ -111,7 +119,7 @@ CABLE = (
     "is its flat cable in at both ends, contacts the right way round, and the right one for this "
     "Pi? Then switch the kiosk off and on"
 )
-NO_KIOSK = "start the kiosk: systemctl start vaora-kiosk"
+NO_KIOSK = "`systemctl status vaora-kiosk` says why; `systemctl start vaora-kiosk` starts it"
 LATE = "frames are late: lower [decoder] effort, or [camera] width and height"
 BLIND = "it sees only dark, or only bright: is its cap off, its window clean, the light on?"
 SHOW_CODE = "hold the printed test code before it to see that it reads"
@@ -139,6 +147,11 @@ NO_BROKER = "check-ins wait here meanwhile; is the network there, is [broker] ho
 CERTIFICATE = "ca_file, cert_file, key_file under [broker]: all three there, and of one authority?"
 NO_CENTRAL = "is the central running, and does it know this checkpoint and kiosk?"
 
+RULES = {
+    "trust": "the trust list or the revocations are stale or can't be used",
+    "settings": "settings that came over the network are not taken",
+}
+
 _Told = tuple[bool | None, str, str]
 
 
@@ -149,7 +162,10 @@ def _camera(facts: Facts) -> _Told:
     if sight is None:
         return None, "nobody looks through it", NO_KIOSK
     cure = ""
-    if 0 < sight.frames_per_s < sight.wanted_frames_per_s * SLOW_PART:
+    if (
+        sight.frames_per_s is not None
+        and sight.frames_per_s < sight.wanted_frames_per_s * SLOW_PART
+    ):
         cure = LATE
     elif sight.mean is not None and not DARK <= sight.mean <= BRIGHT:
         cure = BLIND
@@ -158,7 +174,8 @@ def _camera(facts: Facts) -> _Told:
 
 
 def _sight_in_words(sight: Sight) -> list[str]:
-    words = [f"{sight.camera}: {sight.frames_per_s:.1f} frames a second"]
+    rate = "" if sight.frames_per_s is None else f": {sight.frames_per_s:.1f} frames a second"
+    words = [sight.camera + rate]
     if sight.mean is not None:
         words.append(f"light {sight.mean:.0f} of 255")
     if sight.sharpness is not None:
@@ -181,7 +198,7 @@ def _lights(facts: Facts) -> _Told:
         return False, facts.panel_trouble, PINS
     if not facts.panel_played:
         return None, "not tried", SHOW_LIGHTS
-    return True, "driven: green, red, amber, a high tone, a low tone, in this order", WIRING
+    return True, "driven: red, red with green, amber, a high tone, a low tone, in turn", WIRING
 
 
 def _buttons(facts: Facts) -> _Told:
@@ -193,7 +210,8 @@ def _buttons(facts: Facts) -> _Told:
 def _clock(facts: Facts) -> _Told:
     chip = "with a clock chip" if facts.has_clock_chip else "no clock chip"
     if facts.clock_synced:
-        return True, f"set by the network ({facts.clock_source}), {chip}", ""
+        by = f" ({facts.clock_source})" if facts.clock_source else ""
+        return True, f"set by the network{by}, {chip}", ""
     return False, f"not set by the network yet, {chip}", TIME_SERVER
 
 
@@ -250,10 +268,25 @@ def _certificate(facts: Facts) -> _Told:
 def _central(facts: Facts) -> _Told:
     if not facts.needs_receipts:
         return True, 'the broker confirms (confirm = "broker")', ""
+    if facts.broker != "online":
+        return None, "no broker to reach it by", ""
     if facts.first_receipt_s is not None:
         slow = facts.first_receipt_s > SLOW_RECEIPT_S
         cure = "the central is slow to answer: is it overloaded?" if slow else ""
         return not slow, f"first receipt {facts.first_receipt_s:.1f} s after connecting", cure
-    if facts.broker != "online":
-        return None, "no broker to reach it by", ""
+    if (facts.connected_s or 0.0) < SLOW_RECEIPT_S:
+        return None, "no receipt yet, connected just now", ""
     return False, "no receipt since connecting", NO_CENTRAL
+
+
+def _kiosk(facts: Facts) -> _Told:
+    if facts.kiosk_runs:
+        return True, "runs", ""
+    return False, "vaora-kiosk doesn't run: nobody is served", NO_KIOSK
+
+
+def _rules(facts: Facts) -> _Told:
+    if not facts.rules_trouble:
+        return True, "nothing in the way of settings and lists", ""
+    named = [RULES[name] for name in facts.rules_trouble if name in RULES]
+    return False, "; ".join(named), "`journalctl -u vaora-kiosk` says which; put newer ones there"

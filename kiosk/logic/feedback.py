@@ -73,11 +73,14 @@ DIRECTION_OUT = Pattern(
     (_amber(0.1), _tone(HIGH_HZ, 0.45), _dark(0.05), _tone(LOW_HZ, 0.15), _dark(0.1)),
 )
 
-# Held: every light and both tones, one after the other, then what was found: well, or the fault.
+# Held: every light and both tones, one after the other, then what was found. Green only together
+# with red, which was seen alone before: anybody may ask for it, and green alone is for what is on
+# disk.
 SELF_TEST = Pattern(
     "self-test",
     (
-        _green(0.4), _dark(0.1), _red(0.4), _dark(0.1), _amber(0.4), _dark(0.1),
+        _red(0.4), _dark(0.1), Step(Level(green=True, red=True), 0.4), _dark(0.1),
+        _amber(0.4), _dark(0.1),
         _tone(HIGH_HZ, 0.3), _dark(0.1), _tone(LOW_HZ, 0.3), _dark(0.4),
     ),
 )  # fmt: skip

@@ -24,7 +24,7 @@ BUILD_S = 300
 BEFORE = "0.0.9"
 
 
-def build(version: str = "", arch: str = "amd64") -> Path:
+def build(version: str = "", arch: str = "amd64", **env: str) -> Path:
     """The package, by the same script as `make deb`."""
     done = subprocess.run(
         ["sh", "debian/build.sh", arch],
@@ -33,7 +33,7 @@ def build(version: str = "", arch: str = "amd64") -> Path:
         capture_output=True,
         text=True,
         timeout=BUILD_S,
-        env={**os.environ, "VERSION": version},
+        env={**os.environ, "VERSION": version, **env},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / done.stdout.split()[-1]

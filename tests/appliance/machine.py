@@ -1,8 +1,10 @@
 """A booted Debian 13 with real systemd, in a container, for the package to be installed in."""
 
+import fcntl
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.system.conftest import wait_until
 BOOT_S = 60
 STOP_S = 20
 COMMAND_S = 120
+LOCK = Path(tempfile.gettempdir()) / "vaora-appliance.lock"
 SCRIPT = Path(__file__).parent / "boot.sh"
 
 
@@ -19,6 +22,9 @@ class Machine:
     """Runs until `close`. `shared` is /mnt/shared inside."""
 
     def __init__(self, root: Path, shared: Path) -> None:
+        # One on a host at a time: two would share their control groups.
+        self._alone = LOCK.open("w")
+        fcntl.flock(self._alone, fcntl.LOCK_EX)
         command = ["unshare", "--mount", "--cgroup", "--propagation", "unchanged"]
         self._program = Program("machine", [*command, "bash", str(SCRIPT), str(root), str(shared)])
         self.shared = shared
@@ -88,6 +94,7 @@ class Machine:
                 except subprocess.TimeoutExpired:
                     continue
         self._program.kill()
+        self._alone.close()
 
 
 def _only_child(pid: int) -> int:

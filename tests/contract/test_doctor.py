@@ -11,9 +11,9 @@ import pytest
 import segno
 from click.testing import CliRunner
 
-from checkin import health
+from checkin import health, lock
 from checkin.clock import SystemClock
-from checkin.health import SyncHealth
+from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox
 from checkin.settings import load
 from kiosk.__main__ import main
@@ -110,6 +110,34 @@ def test_a_damaged_outbox_is_seen_and_left_as_it_is(kiosk, spoilt):
     assert kiosk.settings.outbox_file.read_bytes() == raw
 
 
+def test_a_disk_that_takes_no_writes_is_said(kiosk, monkeypatch):
+    def refuse(*_arguments, **_more):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    found = Doctor(kiosk.settings)._disk()
+    assert found == {"disk_trouble": f"{kiosk.folder}/data: Read-only file system"}
+
+
+def test_a_stopped_kiosk_is_a_finding_of_its_own(kiosk):
+    found = part(run(kiosk, "--json"), "kiosk")
+    assert (found["number"], found["well"]) == (10, False)
+    assert "systemctl start vaora-kiosk" in found["cure"]
+
+
+def test_devices_are_left_to_a_kiosk_that_is_starting(kiosk):
+    held = lock.hold(kiosk.folder / "data" / "kiosk.lock", "vaora-kiosk")
+    said = run(kiosk, "--json")
+    os.close(held)
+    assert "just starting" in part(said, "camera")["told"]
+    assert "just starting" in part(said, "lights")["told"]
+
+
+def test_who_may_not_look_is_told_so(kiosk, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, _: not str(path).endswith("/run"))
+    assert "run it with sudo" in run(kiosk).output
+
+
 def test_a_camera_that_is_not_there_is_said_and_the_rest_is_looked_at(kiosk):
     for image in (kiosk.folder / "frames").iterdir():
         image.unlink()
@@ -120,7 +148,9 @@ def test_a_camera_that_is_not_there_is_said_and_the_rest_is_looked_at(kiosk):
 
 def test_the_daemons_word_for_broker_certificate_and_central(kiosk):
     now = SystemClock().moment()
-    mine = SyncHealth(now.boot, now.tick, "online", certificate_days=90, first_receipt_s=0.25)
+    mine = SyncHealth(
+        now.boot, now.tick, "online", certificate_days=90, connected_s=9, first_receipt_s=0.25
+    )
     health.write(kiosk.settings.sync_health_file, mine)
     found = {one.part: one for one in Doctor(kiosk.settings).thorough(now)}
     assert found["broker"].well
@@ -166,17 +196,51 @@ def test_the_printed_test_code_makes_the_lights_count_what_is_wrong(examined):
 
 
 def test_with_all_well_it_says_so(examined):
-    daemon_says(examined, broker="online", first_receipt_s=0.1)
+    daemon_says(examined, broker="online", connected_s=9, first_receipt_s=0.1)
     examined.show(TEST_CODE)
     assert played(examined) == ["self-test+well"]
 
 
-def test_shown_for_long_it_is_asked_once_and_again_after_a_while(examined):
-    examined.show(TEST_CODE, frames=90)
+def test_glued_before_the_camera_it_is_answered_once_and_again_when_it_was_away(examined):
+    examined.show(TEST_CODE, frames=1500)
     assert len(played(examined)) == 1
-    examined.clock.pass_(20)
+    examined.show(frames=1)
+    examined.clock.pass_(21)
     examined.show(TEST_CODE)
     assert len(played(examined)) == 2
+
+
+def test_shown_behind_a_visitor_it_lets_their_green_be_seen_whole(examined):
+    examined.show(b"VISITOR:ANNA")
+    examined.show(TEST_CODE, frames=30)
+    assert played(examined) == ["accepted-in"]
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "folder"])
+def test_what_is_no_health_file_is_not_waited_for(kiosk, what):
+    file = kiosk.settings.kiosk_health_file
+    match what:
+        case "pipe":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to("/dev/zero")
+        case "folder":
+            file.mkdir()
+    now = SystemClock().moment()
+    assert Doctor(kiosk.settings).kiosk_health(now) is None
+
+
+def test_a_link_in_a_shared_folder_leads_nobody_astray(kiosk, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    run_ = Path(kiosk.settings.kiosk.runtime_dir)
+    for name in ("examine", "watching", "kiosk-health.json", "kiosk-health.new"):
+        (run_ / name).symlink_to(precious)
+    Doctor(kiosk.settings).ask()
+    health.touch(run_ / "watching")
+    health.write(kiosk.settings.kiosk_health_file, KioskHealth("b", 1.0, "c", 30.0))
+    assert precious.read_text() == "mine"
+    assert not (run_ / "examine").is_symlink()
 
 
 def test_a_visitor_beside_the_test_code_is_served(examined):
@@ -211,14 +275,30 @@ def test_asking_is_noticed_once(kiosk):
 
 @pytest.mark.parametrize("numbers", [[1], [7], [2, 3], [1, 4, 9, 5]])
 def test_a_finding_is_as_many_red_flashes_with_low_beeps(numbers):
-    pattern = feedback.findings_pattern(numbers)
-    counted, pause = [], 0.0
-    for step in pattern.steps:
-        if not step.level.red:
-            if step.seconds > 0.5:
-                counted.append(0)
-            continue
-        assert step.level.tone_hz == feedback.LOW_HZ
-        counted[-1] += 1
+    counted = []
+    for step in feedback.findings_pattern(numbers).steps:
+        if step.level.red:
+            assert step.level.tone_hz == feedback.LOW_HZ
+            counted[-1] += 1
+        elif step.seconds > 0.5:
+            counted.append(0)
     assert counted == numbers[: feedback.MOST_FINDINGS]
-    assert pause == 0.0
+
+
+def test_no_self_test_lights_green_alone():
+    """Anybody may show the printed code; green alone is for what is on disk."""
+    for found in ([], [1, 7]):
+        pattern = feedback.after(feedback.SELF_TEST, feedback.findings_pattern(found))
+        assert not any(step.level.green and not step.level.red for step in pattern.steps)
+        assert any(step.level.green for step in pattern.steps)
+
+
+def test_a_visitors_green_is_seen_whole_whoever_asks(examined):
+    examined.show(b"VISITOR:ANNA")
+    examined.loop._doctor.asked = True
+    examined.show(frames=35)  # past the second in which it looks who asks
+    assert played(examined) == ["accepted-in"]
+    assert examined.loop._panel_tick is None
+    examined.show(frames=30)
+    assert played(examined)[1].startswith("self-test+")
+    assert examined.loop._panel_tick is not None

@@ -1,10 +1,12 @@
 """What systemd hears of a process, on a real socket."""
 
 import socket
+from threading import Event
 
 import pytest
 
 from checkin.supervisor import Supervisor
+from kiosk.__main__ import serve
 
 
 @pytest.fixture
@@ -38,25 +40,45 @@ def test_without_a_watchdog_only_ready_is_said(systemd):
     one.alive(1.0)
     one.alive(1e6)
     one.needs(10)
-    one.done()
     one.stopping()
-    assert systemd() == [
-        "READY=1",
-        "EXTEND_TIMEOUT_USEC=10000000",
-        "EXTEND_TIMEOUT_USEC=60000000",
-        "STOPPING=1",
-    ]
+    assert systemd() == ["READY=1", "EXTEND_TIMEOUT_USEC=10000000", "STOPPING=1"]
     assert not one.watched
 
 
-def test_rare_long_work_asks_for_its_time_and_gives_it_back(systemd):
+def test_rare_long_work_asks_for_its_time(systemd):
     one = Supervisor({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
     one.needs(600)
-    one.done()
+    one.alive(1.0)
+    one.needs(600)
     assert systemd() == [
+        "EXTEND_TIMEOUT_USEC=600000000",
+        "READY=1",
+        "WATCHDOG=1",
         "EXTEND_TIMEOUT_USEC=600000000\nWATCHDOG_USEC=600000000\nWATCHDOG=1",
-        "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG_USEC=20000000\nWATCHDOG=1",
     ]
+
+
+class Turns:
+    """A loop whose turns went as they are told to have gone; stops with the last."""
+
+    def __init__(self, *went):
+        self.went, self.stopped = list(went), Event()
+
+    def turn(self):
+        went = self.went.pop(0)
+        if not self.went:
+            self.stopped.set()
+        return went
+
+
+def test_only_a_turn_with_a_frame_feeds_the_watchdog(systemd):
+    one = Supervisor({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "1"})
+    without = Turns(False, False, False)
+    serve(without, without.stopped, one)
+    assert systemd() == []
+    some = Turns(False, True, False, True)
+    serve(some, some.stopped, one)
+    assert systemd() == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
 
 
 def test_an_abstract_address_is_reached():
@@ -75,6 +97,5 @@ def test_nobody_there_is_no_error(environment):
     one = Supervisor(environment)
     one.alive(1.0)
     one.needs(1)
-    one.done()
     one.stopping()
     assert not one.watched

@@ -32,8 +32,9 @@ IN_CI_S = 30
 AT_ONCE = 2
 SHARE_S = IN_CI_S * AT_ONCE // len(TARGETS)
 
-# Enough for each planted mistake; a hang is let go on until libFuzzer calls it one.
-PLANTED_S = 4
+# For each planted mistake, at which it ends; on a busy machine it takes longer. A hang is let go on
+# until libFuzzer calls it one.
+PLANTED_S = 40
 
 # Of Python's own memory, for an input of 16 kB: ten times what the largest, a health card's header,
 # was measured to take.

@@ -19,7 +19,9 @@ WELL = Facts(
     daemon_runs=True,
     broker="online",
     certificate_days=300,
+    connected_s=600,
     first_receipt_s=0.2,
+    kiosk_runs=True,
 )
 
 
@@ -46,8 +48,8 @@ def test_a_kiosk_in_which_all_is_well_has_a_line_for_each_part_and_nothing_to_cu
 
 def test_of_a_kiosk_nobody_could_ask_nothing_is_claimed():
     findings = examine(Facts())
-    assert not any(one.well for one in findings if one.part != "buttons")
-    assert [one.part for one in findings if one.well is False] == ["clock"]
+    assert not any(one.well for one in findings if one.part not in {"buttons", "rules"})
+    assert [one.part for one in findings if one.well is False] == ["clock", "kiosk"]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,9 @@ def test_of_a_kiosk_nobody_could_ask_nothing_is_claimed():
     [
         ("camera", {"camera_trouble": "no frame in 3 s"}, "no frame in 3 s", "flat cable"),
         ("camera", {"sight": sight(frames_per_s=9)}, "9.0 frames a second", "effort"),
+        ("camera", {"sight": sight(frames_per_s=0)}, "0.0 frames a second", "effort"),
+        ("kiosk", {"kiosk_runs": False}, "nobody is served", "systemctl start"),
+        ("rules", {"rules_trouble": ["trust"]}, "trust list", "journalctl"),
         ("camera", {"sight": sight(mean=3)}, "light 3 of 255", "cap off"),
         ("camera", {"sight": sight(mean=252)}, "light 252 of 255", "only bright"),
         ("lights", {"panel_trouble": "no such pin"}, "no such pin", "gpio"),
@@ -93,6 +98,9 @@ def test_what_is_wrong_is_said_with_its_cure(part, changes, told, cure):
         ("certificate", {"uses_certificate": False, "certificate_days": None}, True),
         ("central", {"needs_receipts": False, "first_receipt_s": None}, True),
         ("central", {"broker": "offline", "first_receipt_s": None}, None),
+        ("central", {"broker": "offline", "first_receipt_s": 0.2}, None),
+        ("central", {"connected_s": 1.0, "first_receipt_s": None}, None),
+        ("camera", {"sight": sight(frames_per_s=None)}, True),
         ("buttons", {"buttons_fitted": []}, True),
         ("disk", {"free_mb": None, "flush_ms": None}, None),
     ],
