@@ -226,7 +226,10 @@ def test_the_doctor_finds_all_well_but_what_is_not(kiosk):
     found = json.loads(said.stdout)
     told = {part["part"]: part["told"] for part in found["parts"]}
     # The made-up certificates are good for two days, which is less than thirty.
-    assert [part["part"] for part in found["parts"] if part["well"] is not True] == ["certificate"]
+    assert [part["part"] for part in found["parts"] if part["well"] is False] == ["certificate"]
+    # Visitors come without a pause here, and their greens go first.
+    unknown = [part["part"] for part in found["parts"] if part["well"] is None]
+    assert unknown in ([], ["lights"])
     assert told["certificate"] in {"good for 1 days", "good for 2 days"}
     assert (said.returncode, found["well"], found["kiosk"]) == (1, False, "k1")
     assert "frames a second" in told["camera"]

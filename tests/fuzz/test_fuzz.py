@@ -32,9 +32,10 @@ IN_CI_S = 30
 AT_ONCE = 2
 SHARE_S = IN_CI_S * AT_ONCE // len(TARGETS)
 
-# For each planted mistake, at which it ends; on a busy machine it takes longer. A hang is let go on
-# until libFuzzer calls it one.
-PLANTED_S = 40
+# Enough for each planted mistake; a hang is let go on until libFuzzer calls it one.
+PLANTED_S = 5
+# A crash ends the run; on a busy machine it takes longer to be come upon.
+CRASH_S = 40
 
 # Of Python's own memory, for an input of 16 kB: ten times what the largest, a health card's header,
 # was measured to take.
@@ -150,7 +151,11 @@ def runs(tmp_path_factory):
     """Name of a target to its run to come: all of them, two at once."""
     folder = tmp_path_factory.mktemp("fuzz")
     # The longest first, so that none is left alone at the end.
-    shares = dict.fromkeys(PLANTED, PLANTED_S) | dict.fromkeys(TARGETS, SHARE_S)
+    shares = (
+        dict.fromkeys(PLANTED, PLANTED_S)
+        | {"planted.crashes": CRASH_S}
+        | dict.fromkeys(TARGETS, SHARE_S)
+    )
     with (
         coverage_guided.Fuzzers(AT_ONCE, folder) as fuzzers,
         ThreadPoolExecutor(AT_ONCE) as pool,
