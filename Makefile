@@ -14,31 +14,34 @@ help: ## this list
 .venv/ready: pyproject.toml setup.sh
 	@./setup.sh
 
+.venv/benches: .venv/ready
+	@./setup.sh benches
+
 demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder or a video for your own codes
 	@$(PY) -m demo --camera "$(CAMERA)"
 
-test: lint ## check style and types, then run every test
+test: lint .venv/benches ## check style and types, then run every test
 	@$(PY) -m pytest
 
-deb: .venv/ready ## build the Debian packages, for arm64 and amd64, into build/
+deb: .venv/benches ## build the Debian packages, for arm64 and amd64, into build/
 	@sh debian/build.sh arm64 amd64
 
-libraries: .venv/ready ## the real gpiozero, lgpio, picamera2 and libcamera without a Pi
+libraries: .venv/benches ## the real gpiozero, lgpio, picamera2 and libcamera without a Pi
 	@$(PY) -m pytest -s tests/real_libraries
 
-appliance: .venv/ready ## the package in a booted Debian 13: install, watchdogs, hardening, upgrade, purge
+appliance: .venv/benches ## the package in a booted Debian 13: install, watchdogs, hardening, upgrade, purge
 	@$(PY) -m pytest -s tests/appliance
 
-machine: .venv/ready ## a virtual machine: a kernel's own pins, a watchdog that bites, a kernel that is killed
-	@BY_HAND=1 $(PY) -m pytest -s tests/machine
+machine: .venv/benches ## a virtual machine: a kernel's own pins, a watchdog that bites, a kernel that is killed
+	@$(PY) -m pytest -s tests/machine
 
-arm: .venv/ready ## the arm64 package under emulation, and on a virtual Raspberry Pi 3B
-	@BY_HAND=1 $(PY) -m pytest -s tests/arm
+arm: .venv/benches ## the arm64 package under emulation, and on a virtual Raspberry Pi 3B
+	@$(PY) -m pytest -s tests/arm
 
-static: .venv/ready ## what systemd and lintian say of units and package, without running them
+static: .venv/benches ## what systemd and lintian say of the units and the package
 	@$(PY) -m pytest -s tests/appliance -k "installs_without or systemd_finds or can_do_little or lintian or locked"
 
-power: .venv/ready ## cut the power CUTS times (500) on a disk that forgets what was not flushed
+power: .venv/benches ## cut the power CUTS times (500) on a disk that forgets what was not flushed
 	@POWER_CUTS=$(CUTS) $(PY) -m pytest tests/power
 
 fuzz: .venv/ready ## give every parser any bytes, SECONDS (600) each; findings go to build/fuzz

@@ -23,22 +23,25 @@ missing() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin" command -v mosquitto > /dev/null 2>&1 || echo mosquitto
     command -v mosquitto_pub > /dev/null 2>&1 || echo mosquitto-clients
     command -v openssl > /dev/null 2>&1 || echo openssl
-    # What the package is built and tried with; elsewhere those tests are visible skips.
-    if [ -e /etc/debian_version ]; then
-        PATH="$PATH:/usr/sbin" command -v dh > /dev/null 2>&1 || echo debhelper
-        command -v dpkg-buildpackage > /dev/null 2>&1 || echo dpkg-dev
-        command -v lintian > /dev/null 2>&1 || echo lintian
-        command -v systemd-nspawn > /dev/null 2>&1 || echo systemd-container
-        command -v mmdebstrap > /dev/null 2>&1 || echo mmdebstrap
-        command -v gcc > /dev/null 2>&1 || echo "gcc libc6-dev"
-        # Python 3.13 has no wheel of lgpio.
-        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
-            command -v swig > /dev/null 2>&1 || echo "swig python3-dev"
-        fi
-    fi
     "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("zbar"))' 2> /dev/null || echo libzbar0
     [ ! -e /dev/fuse ] || command -v fusermount3 > /dev/null 2>&1 || echo fuse3
     "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
+}
+
+# What the package is built and tried with, on a Debian; elsewhere those tests are visible skips.
+missing_for_benches() {
+    [ -e /etc/debian_version ] || return 0
+    PATH="$PATH:/usr/sbin" command -v dh > /dev/null 2>&1 || echo debhelper
+    command -v dpkg-buildpackage > /dev/null 2>&1 || echo dpkg-dev
+    command -v lintian > /dev/null 2>&1 || echo lintian
+    command -v systemd-nspawn > /dev/null 2>&1 || echo systemd-container
+    command -v mmdebstrap > /dev/null 2>&1 || echo mmdebstrap
+    command -v gcc > /dev/null 2>&1 || echo "gcc libc6-dev"
+    command -v swig > /dev/null 2>&1 || echo swig
+    # Python 3.13 has no wheel of lgpio: it is built, with that Python's headers.
+    if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+        "$python" -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(os.path.join(s.get_path("include"), "Python.h")))' || echo python3-dev
+    fi
 }
 
 # Install packages with apt, as root or through sudo. Returns 1 where that can't be done.
@@ -65,6 +68,19 @@ install() {
 }
 
 python=$(find_python)
+if [ "${1:-}" = benches ]; then
+    packages=$(missing_for_benches | tr '\n' ' ')
+    if [ -n "$packages" ]; then
+        say "installing $packages, to build the package and to try it"
+        # shellcheck disable=SC2086  # a list of words
+        if ! install $packages; then
+            say "could not install $packages (no apt, or no root)."
+            say "going on without: the tests of the package and of the Pi's own libraries are skipped."
+        fi
+    fi
+    touch .venv/benches
+    exit
+fi
 packages=$(missing | tr '\n' ' ')
 if [ -n "$packages" ]; then
     say "installing $packages"

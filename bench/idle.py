@@ -50,7 +50,7 @@ while True:
 def idle() -> None:
     """`kiosk_rss_mb`, `sync_rss_mb`, `idle_cpu_percent` and `ready_s`, `light_s`.
 
-    Memory is resident (VmRSS) after 20 s; reference: a Python that has imported the same packages.
+    Memory is resident (VmRSS) after 25 s; reference: a Python that has imported the same packages.
     CPU is of one core, both processes, at an empty door of 1280 × 720 at 30 frames a second,
     without what the simulated camera takes, which is the reference. Ready is from the start of
     the process to READY=1, after the first frame; light to the pattern "starting"; reference: the

@@ -60,6 +60,11 @@ def not_over(file: Path, is_ours: Callable[[bytes], bool]) -> None:
         raise click.ClickException(f"{file}: is there already and is something else; name another")
 
 
+def printable(text: str) -> str:
+    """Text from anywhere, without what steers a terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def leave_no_traces() -> None:
     """A program that meets visitors' data may crash, and tells where, but not with what.
 

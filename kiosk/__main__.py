@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
@@ -235,7 +235,7 @@ def _examine(loaded: Settings, code_wait_s: float, stopped: Event) -> list[Findi
             seen = {"camera_trouble": starting, "panel_trouble": starting}
         else:
             looking = Looking(
-                panel=lambda: _panel(loaded),
+                panel=lambda: _panel(loaded, sys.stderr),  # what it says is no part of the answer
                 camera=lambda: _camera(loaded),
                 decoder=lambda: _decoder(0),
                 quality=_quality,
@@ -517,12 +517,12 @@ def _quality(frame: Frame) -> Quality:
     return Quality(*views.light_of(frame.grey))
 
 
-def _panel(loaded: Settings) -> Panel:
+def _panel(loaded: Settings, out: TextIO | None = None) -> Panel:
     panel = loaded.panel
     if panel.kind == "terminal":
         from kiosk.devices.simulated_panel import TerminalPanel  # noqa: PLC0415
 
-        return TerminalPanel(sys.stdout)
+        return TerminalPanel(out or sys.stdout)
     from kiosk.devices.gpio_panel import GpioPanel  # noqa: PLC0415  asks for pins
 
     return GpioPanel(

@@ -21,6 +21,7 @@ import msgspec
 
 from checkin import health, outbox
 from checkin.clock import Clock, Moment
+from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox, OutboxError, OutboxLostError
 from checkin.settings import Settings
@@ -332,7 +333,7 @@ def in_words(findings: Sequence[Finding]) -> list[str]:
     marks = {True: "well", False: "NOT WELL", None: "?"}
     lines = []
     for one in findings:
-        lines.append(f"{one.number}  {one.part:12}{marks[one.well]:10}{_printable(one.told)}")
+        lines.append(f"{one.number}  {one.part:12}{marks[one.well]:10}{printable(one.told)}")
         if one.cure:
             lines.append(f"{'':15}{'':10}→ {one.cure}")
     return lines
@@ -342,7 +343,3 @@ def as_json(findings: Sequence[Finding], **more: str) -> bytes:
     """One object; `well` is whether every part that could be judged is."""
     well = not examination.unwell(findings)
     return msgspec.json.encode({**more, "well": well, "parts": findings})
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

@@ -253,7 +253,9 @@ class KioskLoop:
         except OutboxError as error:
             self._disk_failed(accepted.tag, id, error, now)
             return False
-        self._station.recorded(accepted, tick=now.tick)  # on disk first, then remembered
+        # On disk first, then remembered; as of now, since a card may have taken seconds, in which
+        # whoever stood there was in sight.
+        self._station.recorded(accepted, tick=self._clock.moment().tick)
         self._unrecorded.pop(accepted.tag, None)
         self._fault_ends("outbox")
         log.info("check-in %d on disk: %s, %s", seq, accepted.direction, entry.kind)

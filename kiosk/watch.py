@@ -15,6 +15,7 @@ import msgspec
 
 from checkin import health
 from checkin.clock import Moment
+from checkin.command_line import printable
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Verdict
 from kiosk.ports import Buttons, Effort, Frame, Optics
 
@@ -282,7 +283,7 @@ def drawn(seen: Seen, tick: float) -> str:
         "verdicts, newest first",
         *(f"  {tick - told.tick:6.1f} s ago  {told.what}" for told in reversed(seen.verdicts)),
     ]
-    return "\n".join(map(_printable, lines))
+    return "\n".join(map(printable, lines))
 
 
 def _taken(seen: Seen) -> list[str]:
@@ -295,11 +296,6 @@ def _taken(seen: Seen) -> list[str]:
     if seen.lens_position is not None:
         words.append(f"lens at {seen.lens_position:.1f} dioptres")
     return [f"taken     {', '.join(words)}"] if words else []
-
-
-def _printable(line: str) -> str:
-    """Without what steers a terminal: a camera's name may come from anywhere."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
 
 
 def _bar(value: float) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from checkin import health
 from checkin.clock import Moment
+from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox, damaged_files
 from checkin.settings import Settings
@@ -114,7 +115,7 @@ def in_words(status: Status) -> Iterator[str]:
     if status.last_confirmed_at:
         yield _line("last confirmed", status.last_confirmed_at)
     yield from _what_lies_aside(status)
-    why = f": {_printable(status.why_no_broker)}" if status.why_no_broker else ""
+    why = f": {printable(status.why_no_broker)}" if status.why_no_broker else ""
     yield _line("broker", status.broker + why)
     if status.seconds_since_receipt is not None:
         yield _line("last receipt", f"{status.seconds_since_receipt:.0f} s ago")
@@ -131,7 +132,7 @@ def in_words(status: Status) -> Iterator[str]:
 
 def _what_lies_aside(status: Status) -> Iterator[str]:
     for seq, reason in status.set_aside.items():
-        yield _line("set aside", f"check-in {seq}: {_printable(reason)}")
+        yield _line("set aside", f"check-in {seq}: {printable(reason)}")
     for file in status.damaged_files:
         yield _line("damaged", f"{file}: `vaora-sync recover {file} OUT` reads what is left")
 
@@ -142,8 +143,3 @@ def as_json(status: Status) -> bytes:
 
 def _line(name: str, text: Any) -> str:  # noqa: ANN401
     return f"{name:15}{text}"
-
-
-def _printable(text: str) -> str:
-    """A stranger's text: nothing in it may steer the terminal it is shown on."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -313,6 +313,42 @@ BREAKAGES = [
         "tests/contract/test_store.py::test_another_check_in_in_the_same_place_is_refused_and_said",
     ),
     Breakage(
+        "a turn without a frame feeds the watchdog",
+        "kiosk/__main__.py",
+        "        if loop.turn():\n            supervisor.alive(clock.moment().tick)\n",
+        "        loop.turn()\n        supervisor.alive(clock.moment().tick)\n",
+        "tests/contract/test_supervisor.py::test_only_a_turn_with_a_frame_feeds_the_watchdog",
+    ),
+    Breakage(
+        "the self-test cuts off a green",
+        "kiosk/loop.py",
+        "        self._show(feedback.after(feedback.SELF_TEST, result), now, is_green=False)\n",
+        "        self._play(feedback.after(feedback.SELF_TEST, result), now)\n",
+        "tests/contract/test_doctor.py::test_a_visitors_green_is_seen_whole_whoever_asks",
+    ),
+    Breakage(
+        "a panel that is stuck is not noticed",
+        "kiosk/devices/player.py",
+        "        if since is not None and self._tick() - since > STUCK_S:\n",
+        "        if since is None:\n            return\n        if since < 0:\n",
+        "tests/contract/test_panel.py::test_a_pin_that_does_not_answer_is_noticed",
+    ),
+    Breakage(
+        "a health file is written through a link",
+        "checkin/health.py",
+        "        Path(beside).replace(file)\n",
+        "        file.write_bytes(content)\n",
+        "tests/contract/test_doctor.py::test_a_link_in_a_shared_folder_leads_nobody_astray",
+    ),
+    Breakage(
+        "a camera is stopped before what it owes is cancelled",
+        "kiosk/devices/pi_camera.py",
+        "            self._camera.cancel_all_and_flush()\n            self._camera.stop()\n",
+        "            self._camera.stop()\n            self._camera.cancel_all_and_flush()\n",
+        "tests/contract/test_pi_camera.py"
+        "::test_frames_that_stop_are_a_camera_error_and_a_restart_brings_them_back",
+    ),
+    Breakage(
         "a renewed certificate is not taken up",
         "sync_daemon/loop.py",
         "if found != self._files_in_use and",

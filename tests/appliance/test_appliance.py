@@ -192,16 +192,18 @@ def assert_nothing_lost(kiosk, fleet):
 
 
 def test_what_hangs_is_ended_by_its_watchdog_and_begins_anew(kiosk, fleet):
-    # The daemon's is a minute in the unit; here as long as the suite has.
-    kiosk.write(f"/run/systemd/system/{SYNC}.d/test.conf", "[Service]\nWatchdogSec=30\n")
+    # Half a minute and a minute in the units; here as long as the suite has.
+    assert [kiosk.show(unit, "WatchdogUSec") for unit in (KIOSK, SYNC)] == ["30s", "1min"]
+    watchdog_s = 12
+    for unit in (KIOSK, SYNC):
+        shorter = f"[Service]\nWatchdogSec={watchdog_s}\n"
+        kiosk.write(f"/run/systemd/system/{unit}.d/test.conf", shorter)
     kiosk.run("systemctl", "daemon-reload")
-    kiosk.run("systemctl", "restart", SYNC)
-    watchdog_s = 30
+    kiosk.run("systemctl", "restart", KIOSK, SYNC)
     hung = {unit: restarts(kiosk, unit) for unit in (KIOSK, SYNC)}
     ended_s = {}
     began = time.monotonic()
     for unit in hung:
-        assert kiosk.show(unit, "WatchdogUSec") == f"{watchdog_s}s"
         kiosk.run("systemctl", "kill", "--signal=STOP", unit)
 
     def all_ended():
@@ -235,7 +237,6 @@ def test_the_doctor_finds_all_well_but_what_is_not(kiosk):
     assert "frames a second" in told["camera"]
     assert told["outbox"].startswith("sound, ")
     assert told["central"].startswith("first receipt ")
-    assert "renew it" in kiosk.run("vaora-kiosk", "doctor", check=False).stdout
 
 
 def test_killed_again_and_again_neither_is_given_up(kiosk, fleet):
@@ -324,8 +325,7 @@ def test_the_daemon_has_the_network_as_a_client_and_no_device(probed):
     assert done(sync, "socket ") == ["socket AF_INET", "socket AF_INET6", "socket AF_UNIX"]
     assert sync["pretended device"] == "No such file or directory"
     assert not {one for one in sync["devices"] if one.startswith(("gpio", "video", "media"))}
-    # That it may listen nowhere (SocketBindDeny=) is the kernel's to hold it to, by programs that a
-    # container may not load: the virtual machine shows it.
+    assert sync["listen"] == "Operation not permitted"
 
 
 @pytest.mark.parametrize("name", ["kiosk", "sync"])

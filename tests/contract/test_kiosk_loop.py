@@ -135,6 +135,21 @@ def test_two_visitors_in_one_frame_are_two_rows_and_both_are_told(door):
     assert len(events(door)) == 2
 
 
+def test_who_stood_there_while_the_disk_stalled_is_not_counted_again(door):
+    append = door.outbox.append
+
+    def stalls(entry, encode):
+        seq = append(entry, encode)
+        door.clock.pass_(60)
+        return seq
+
+    door.outbox.append = stalls
+    door.show(ANNA)
+    door.outbox.append = append
+    door.show(ANNA, frames=10)
+    assert door.outbox.appended() == 1
+
+
 def test_one_code_that_is_found_twice_in_a_frame_is_one(door):
     door.show(ANNA, ANNA)
     assert len(events(door)) == 1

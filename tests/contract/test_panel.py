@@ -12,6 +12,7 @@ from kiosk.devices.player import Player
 from kiosk.devices.simulated_panel import RecordingPanel, TerminalPanel, drawn
 from kiosk.logic import feedback
 from kiosk.ports import DARK, Buttons, Level, PanelError, Pattern, Step
+from tests.system.conftest import wait_until
 
 QUICK = Pattern(
     "quick",
@@ -270,3 +271,26 @@ def test_the_twins_have_buttons_and_a_lamp_too():
     recording.down = Buttons(test=True)
     recording.lamp(on=True)
     assert (recording.buttons().test, recording.lamp_on) == (True, True)
+
+
+def test_a_pin_that_does_not_answer_is_noticed():
+    tick, answers = [100.0], threading.Event()
+    player = Player(lambda _level: answers.wait(10), tick=lambda: tick[0])
+    wait_until(lambda: player._showing_since is not None, 5, "a level that is being shown")
+    player.check()
+    tick[0] += 2.5
+    with pytest.raises(PanelError, match="haven't answered"):
+        player.check()
+    answers.set()
+    player.close()
+
+
+def test_a_player_whose_pins_failed_says_so():
+    def fail(_level):
+        raise OSError("no such line")
+
+    player = Player(fail)
+    wait_until(lambda: player._trouble is not None, 5, "the trouble")
+    with pytest.raises(PanelError, match="no such line"):
+        player.check()
+    player.close()

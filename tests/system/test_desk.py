@@ -13,10 +13,12 @@ from checkin.outbox import Outbox
 from checkin.settings import Camera, Policy
 from checkin.settings import Door as DoorSettings
 from kiosk.devices import zxing
+from kiosk.logic.examination import TEST_CODE
 from sync_daemon.broker import Broker, Connected, Options, Received
 from tests.contract_document import check_topic
 from tests.made_up import CARD
-from tests.system.conftest import Door, wait_until
+from tests.system.conftest import Door, code_frames, wait_until
+from tests.system.test_nothing_lost import drain
 from tests.system.test_programs import MODULES, kiosks_ended, run
 
 
@@ -227,3 +229,29 @@ def test_rules_that_cant_be_are_said_at_the_start(ended, text, said):
     kiosk = ended[f'seal = "off"\n{text}']
     assert said in kiosk.stderr
     assert "Traceback" not in kiosk.stderr
+
+
+def test_a_doctor_asks_the_running_kiosk_and_waits_for_the_test_code(tmp_path):
+    frames = code_frames(tmp_path / "frames", 1, blank=60, payloads=[TEST_CODE])
+    bench = Door(
+        tmp_path / "bench",
+        broker_port=1,
+        camera=Camera(source="replay", path=str(frames), fps=30, repeat=True),
+    )
+    bench.prepare()
+    kiosk = bench.start_kiosk()
+    try:
+        wait_until(bench.settings.kiosk_health_file.exists, 15, "a kiosk that runs")
+        said = run(
+            "vaora-kiosk", "doctor", "--settings", bench.settings_file, "--json",
+            "--code-wait", "20",
+        )  # fmt: skip
+    finally:
+        kiosk.stop()
+    parts = {part["part"]: part for part in json.loads(said.stdout)["parts"]}
+    assert "test code read" in parts["camera"]["told"], parts["camera"]
+    assert parts["camera"]["told"].startswith("replay of frames: ")
+    assert (parts["lights"]["well"], parts["kiosk"]["well"]) == (True, True)
+    assert parts["outbox"]["told"] == "sound, 0 check-ins wait"
+    assert said.returncode == 1  # no daemon, no broker
+    assert any("self-test" in line.text for line in drain(bench.said))
