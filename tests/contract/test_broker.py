@@ -32,18 +32,31 @@ from tests.made_up import body
 PATIENCE_S = 10
 
 
-def mosquitto(folder, extra=""):
+STARTED = []
+
+
+@pytest.fixture(autouse=True)
+def brokers_end():
+    """A broker that a test left running, because it failed, ends with it."""
+    yield
+    for broker in STARTED:
+        broker.stop()
+    STARTED.clear()
+
+
+def mosquitto(folder, extra="", *, started=STARTED):  # one for a whole module ends itself
     if mosquitto_path() is None:
         pytest.skip("mosquitto isn't installed")
     broker = BrokerProgram(folder, extra=extra)
     broker.start()
+    started.append(broker)
     return broker
 
 
 @pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
 def port(request, tmp_path_factory):
     if request.param == "mosquitto":
-        broker = mosquitto(tmp_path_factory.mktemp("mosquitto"))
+        broker = mosquitto(tmp_path_factory.mktemp("mosquitto"), started=[])
         yield broker.port
         broker.stop()
         return
@@ -297,6 +310,7 @@ def tls_port(certificates):
         c / "run",
         f"allow_anonymous true\ncafile {c}/ca.pem\ncertfile {c}/broker.pem\n"
         f"keyfile {c}/broker.key\nrequire_certificate true",
+        started=[],
     )
     yield broker.port
     broker.stop()
