@@ -20,8 +20,14 @@ help: ## this list
 demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder or a video for your own codes
 	@$(PY) -m demo --camera "$(CAMERA)"
 
+# These measure, print figures, boot a machine, or have files in /tmp that a mosquitto must be able to
+# read, which every start of a pytest closes: by themselves, after the others on both cores.
+ALONE := tests/contract/test_broker.py tests/system/test_access.py tests/system/test_nothing_lost.py \
+	tests/power tests/real_libraries tests/appliance
+
 test: lint .venv/benches ## check style and types, then run every test
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile tests $(addprefix --ignore=,$(ALONE))
+	@$(PY) -m pytest $(ALONE)
 
 deb: .venv/benches ## build the Debian packages, for arm64 and amd64, into build/
 	@sh debian/build.sh arm64 amd64
