@@ -494,3 +494,33 @@ def test_an_outbox_that_was_replaced_is_noticed(box):
     assert not box.is_current()
     Outbox(box.path).close()
     assert not box.is_current()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_cut_while_a_damaged_file_is_set_aside_leaves_file_and_log_together(
+    tmp_path, monkeypatch, steps
+):
+    path = tmp_path / "outbox.db"
+    box = Outbox(path)
+    for n in range(5):
+        append(box, n)
+    names = ["outbox.db", "outbox.db-wal", "outbox.db-shm"]
+    before = {name: (tmp_path / name).read_bytes() for name in names}
+    unlink, done = Path.unlink, []
+
+    def cut(self, **how):
+        if len(done) == steps:
+            raise OSError(5, "the power went")
+        done.append(self)
+        unlink(self, **how)
+
+    monkeypatch.setattr("checkin.outbox._is_sound", lambda *_, **__: False)
+    monkeypatch.setattr("pathlib.Path.unlink", cut)
+    with pytest.raises(OutboxError):
+        outbox.set_aside_if_damaged(path)
+    for name, content in before.items():
+        aside = tmp_path / name.replace("outbox.db", "outbox.db.damaged-1")
+        assert aside.read_bytes() == content
+    # A log is never left without its file but for SQLite to throw away.
+    assert path.exists() or steps > 0
+    box.close()
