@@ -23,7 +23,7 @@ def byte_code(tmp_path_factory):
 def started_from_byte_code(byte_code):
     """The programs are started from byte code, as installed ones are, hundreds of times.
 
-    Where this session is told to write none, they write theirs into a folder of its own.
+    Where this run is told to write none, they write theirs into a folder of its own.
     """
     with pytest.MonkeyPatch.context() as patch:
         if sys.dont_write_bytecode:
