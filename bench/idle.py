@@ -67,7 +67,11 @@ def idle() -> None:
             camera=Camera(source="replay", path=str(frames), fps=FPS, repeat=True),
         )
         bench.prepare()
-        started = [_start(bench, folder) for _ in range(STARTS)]
+        try:
+            started = [_start(bench, folder) for _ in range(STARTS)]
+        except BaseException:
+            broker.stop()
+            raise
         kiosk, sync, central = bench.start_kiosk(), bench.start_sync(), bench.start_central()
         camera = Program("camera", [sys.executable, "-c", CAMERA_ALONE, str(frames)])
         try:
