@@ -87,6 +87,8 @@ OWNERS = {
         "sync_daemon.__main__",
         "central.__main__",
         "provisioning.__main__",
+        "provisioning.commands",
+        "provisioning.desk",
     },
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
@@ -119,7 +121,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option",
+    "Connected", "settings_option", "add_command", "fleet_option",
 }  # fmt: skip
 
 
