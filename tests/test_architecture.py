@@ -16,6 +16,7 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.blinks",
     "checkin.cose",
     "checkin.event",
     "checkin.passes",
@@ -34,10 +35,18 @@ MAY_IMPORT = {
     # Signatures are arithmetic: the packages for them touch nothing of the world.
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
+    "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
-    | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"},
+    | {
+        "kiosk.logic",
+        "kiosk.ports",
+        "checkin.blinks",
+        "checkin.event",
+        "checkin.cose",
+        "checkin.passes",
+    },
     "kiosk.devices": ANY | {"kiosk.devices", "kiosk.ports"},
     "kiosk.loop": ANY
     | {
