@@ -22,13 +22,13 @@ LIGHTS: dict[str, Meaning] = {
     "foreign": Meaning(N_("red, 3 short"), N_("3 low, short"), N_("Not a visitor's code")),
     "fault": Meaning(
         N_("red, long-short twice"),
-        N_("low, long-short twice"),
+        N_("low, the same"),
         N_("Out of order: use the paper form"),
     ),
     "starting": Meaning(N_("amber, every second"), "", N_("Starting")),
     "ready": Meaning(N_("green, every 3 s"), "", N_("Ready")),
     "not-synced": Meaning(
-        N_("green and amber, every 3 s"), "", N_("Ready; not confirmed for long")
+        N_("green, then amber, every 3 s"), "", N_("Ready; not confirmed for long")
     ),
     "out-of-order": Meaning(N_("red, every second"), "", N_("Out of order: use the paper form")),
 }

@@ -25,13 +25,15 @@ CODE_MM = 24.0
 # Four modules around a code of at most 49.
 QUIET_MM = 2.5
 
-TEXT_PT = 7.5
+TEXT_PT = 7.0
 TITLE_PT = 8.5
 
 # Beside the code: the kiosk, the checkpoint, its name; below it whom to call.
 ID_MM, CHECKPOINT_MM, NAME_MM, SUPPORT_MM = 8.5, 7.5, 9.0, 9.5
-LIGHT_WIDTHS_MM = (29.0, 25.0, 36.0)
+LIGHT_WIDTHS_MM = (27.0, 24.0, 39.0)
 NUMBER_MM = 5.0
+FOOT_MM = 6.5
+ROW_MM = line_mm(TEXT_PT) + 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,12 @@ def pdf(labels: Iterable[Label], *, at: datetime) -> bytes:
 def _draw(paper: Paper, label: Label) -> None:
     top = _lights(paper, _head(paper, label) + GAP_MM) + GAP_MM
     half = INNER_MM / 2
-    below = HEIGHT_MM - MARGIN_MM - top
+    below = HEIGHT_MM - MARGIN_MM - FOOT_MM - top
     parts = [PARTS[name] for name in blinks.PARTS]
     steps = [STEPS[name] for name in blinks.STEPS]
     _counted(paper, Place(MARGIN_MM, top, half - GAP_MM, below), _("Self-test, red blinks"), parts)
     _counted(paper, Place(MARGIN_MM + half, top, half, below), _("First start, blinks"), steps)
-    foot = Place(MARGIN_MM, HEIGHT_MM - MARGIN_MM - 7, INNER_MM, 7)
+    foot = Place(MARGIN_MM, HEIGHT_MM - MARGIN_MM - FOOT_MM, INNER_MM, FOOT_MM)
     asked = _("Self-test: hold the test button for two seconds, or show the printed test code.")
     paper.write(asked, foot, TEXT_PT)
 
@@ -101,17 +103,17 @@ def _lights(paper: Paper, top: float) -> float:
 
 def _row(paper: Paper, texts: Sequence[str], top: float, *, bold: bool = False) -> float:
     """A line of the table, each text in its column."""
-    left, height = MARGIN_MM, line_mm(TEXT_PT) + 0.6
+    left = MARGIN_MM
     for text, width in zip(texts, LIGHT_WIDTHS_MM, strict=True):
-        paper.write(text, Place(left, top, width - 1, height), TEXT_PT, bold=bold)
+        paper.write(text, Place(left, top, width - 1, ROW_MM), TEXT_PT, bold=bold)
         left += width
-    return top + height
+    return top + ROW_MM
 
 
 def _counted(paper: Paper, place: Place, title: str, texts: Sequence[str]) -> None:
     """A list of what one, two, three … blinks mean."""
-    left, top, width, _height = place
-    line = line_mm(TEXT_PT) + 0.6
+    left, top, width, height = place
+    line = min(ROW_MM, height / (1 + len(texts)))
     paper.write(title, Place(left, top, width, line), TITLE_PT, bold=True)
     for number, text in enumerate(texts, 1):
         down = top + number * line

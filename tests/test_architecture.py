@@ -17,6 +17,7 @@ HARMLESS = {
 PURE = (
     "central.times",
     "checkin.blinks",
+    "checkin.claim",
     "checkin.cose",
     "checkin.event",
     "checkin.passes",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "checkin": ANY | {"checkin"},
     # Signatures are arithmetic: the packages for them touch nothing of the world.
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
+    "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
     "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
@@ -88,7 +90,7 @@ MAY_IMPORT = {
 OWNERS = {
     "base45": {"checkin.cose"},
     "cbor2": {"checkin.cose"},
-    "cryptography": {"checkin.cose"},
+    "cryptography": {"checkin.cose", "checkin.identity"},
     "segno": {"provisioning.qr"},
     "click": {
         "checkin.command_line",
@@ -131,6 +133,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "add_command", "fleet_option",
+    "Connected", "settings_option", "ContextVar", "N_",
 }  # fmt: skip
 
 
