@@ -16,6 +16,7 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.blinks",
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
@@ -36,10 +37,18 @@ MAY_IMPORT = {
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
+    "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
-    | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"},
+    | {
+        "kiosk.logic",
+        "kiosk.ports",
+        "checkin.blinks",
+        "checkin.event",
+        "checkin.cose",
+        "checkin.passes",
+    },
     "kiosk.devices": ANY | {"kiosk.devices", "kiosk.ports"},
     "kiosk.loop": ANY
     | {
@@ -89,6 +98,8 @@ OWNERS = {
         "sync_daemon.__main__",
         "central.__main__",
         "provisioning.__main__",
+        "provisioning.commands",
+        "provisioning.desk",
     },
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
@@ -121,6 +132,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
+    "Connected", "settings_option", "add_command", "fleet_option",
     "Connected", "settings_option", "ContextVar", "N_",
 }  # fmt: skip
 
