@@ -78,8 +78,9 @@ lock: .venv/ready ## choose the versions that the package carries, with their ha
 		--generate-hashes --no-emit-package numpy --no-annotate --no-header \
 		--output-file debian/requirements.txt
 
-docs: .venv/ready ## write docs/settings.md and docs/patterns.md from the code
+docs: .venv/ready ## write docs/settings.md, docs/patterns.md and the catalogue of translations from the code
 	@$(PY) -m docs.pages
+	@$(PY) -m docs.translations
 
 pictures: .venv/ready ## draw the README's two pictures
 	@$(PY) -m docs.pictures
