@@ -31,7 +31,7 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
 
 def gathered() -> Catalog:
     """Every text that the code marks."""
-    found = Catalog()
+    found = Catalog(creation_date=MADE_AT)
     for package in PACKAGES:
         for message in _marked(ROOT / package):
             found.add(message)
@@ -58,11 +58,12 @@ def missing() -> list[str]:
     ]
 
 
-def _said(known: Catalog, id: str | tuple[str, ...]) -> bool:
-    found = known.get(id if isinstance(id, str) else id[0])
+def _said(known: Catalog, id: object) -> bool:
+    found = known.get(id if isinstance(id, str) else tuple(id)[0])  # type: ignore[call-overload]
     if found is None or found.fuzzy:
         return False
-    return all([found.string] if isinstance(found.string, str) else found.string)
+    said = found.string
+    return bool(said) if isinstance(said, str) else all(said or ())
 
 
 def compiled(catalogue: Catalog) -> bytes:
@@ -79,6 +80,8 @@ def main() -> None:
     catalogue.header_comment = "# What Vào Ra says to people, in Vietnamese."
     catalogue.creation_date = catalogue.revision_date = MADE_AT  # a date would change each time
     catalogue.fuzzy = False
+    catalogue.last_translator = catalogue.language_team = "Vào Ra <maintainers@vaora.vn>"
+    catalogue.msgid_bugs_address = "maintainers@vaora.vn"
     catalogue.update(gathered(), no_fuzzy_matching=True)
     catalogue.obsolete.clear()
     with file.open("wb") as out:
