@@ -19,8 +19,8 @@ PARTS = (
     "rules",
 )
 
-# First boot's, in the order in which it takes them (provisioning/first_boot/first-boot.sh, but for the
-# last, which is the daemon's); the one that failed is counted.
+# First boot's, in the order in which it takes them (provisioning/first_boot/first-boot.sh; the last
+# is the daemon's); the one that failed is counted.
 STEPS = (
     "packages",
     "partition",

@@ -20,6 +20,7 @@ PURE = (
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
+    "checkin.marks",
     "checkin.passes",
     "kiosk.logic",
     "kiosk.ports",
@@ -36,6 +37,7 @@ MAY_IMPORT = {
     # Signatures are arithmetic: the packages for them touch nothing of the world.
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
+    "checkin.marks": HARMLESS,
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
     "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
@@ -46,6 +48,7 @@ MAY_IMPORT = {
         "kiosk.ports",
         "checkin.blinks",
         "checkin.event",
+        "checkin.marks",
         "checkin.cose",
         "checkin.passes",
     },
@@ -132,8 +135,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "add_command", "fleet_option",
-    "Connected", "settings_option", "ContextVar", "N_",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
 }  # fmt: skip
 
 
