@@ -204,7 +204,7 @@ class Register:
             kiosk,
             _text(at),
         )
-        return int(found[0][0])  # type: ignore[call-overload]
+        return int(str(found[0][0]))
 
     def certificates(self) -> list[Issued]:
         """All of them, the oldest first."""
@@ -236,7 +236,7 @@ class Register:
     def next_list(self, at: datetime) -> int:
         """The number of the next revocation list: it only rises."""
         self._write("insert into revocation_lists (at) values (?)", _text(at))
-        return int(self._rows("select max(number) from revocation_lists")[0][0])  # type: ignore[call-overload]
+        return int(str(self._rows("select max(number) from revocation_lists")[0][0]))
 
     def _write(self, sql: str, *values: object) -> None:
         if not self._db.in_transaction:
