@@ -75,6 +75,12 @@ MAY_IMPORT = {
     | {"checkin", "central", "sync_daemon.protocol", "sync_daemon.topics", "sync_daemon.broker"},
     "central.times": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "provisioning": ANY | {"checkin", "provisioning"},
+    # The fleet's own programs speak MQTT by the daemon's adapter, as the central does.
+    "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.enrolment_desk": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.commands": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
 
 # Each third-party package and the modules that may know it.
