@@ -533,7 +533,7 @@ class KioskLoop:
             log.warning("the health file could not be written: %s", error)
 
     def _rest(self, pattern: Pattern) -> None:
-        if pattern is not self._resting:
+        if pattern != self._resting:
             self._resting = pattern
             self._panel.rest(pattern)
 
