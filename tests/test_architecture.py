@@ -24,6 +24,7 @@ PURE = (
     "checkin.passes",
     "kiosk.logic",
     "kiosk.ports",
+    "sync_daemon.claiming",
     "sync_daemon.protocol",
     "sync_daemon.reasons",
     "sync_daemon.topics",
@@ -75,9 +76,13 @@ MAY_IMPORT = {
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
+    "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
+    "sync_daemon.identity": ANY | {"checkin"},
+    "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
+    "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
     "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
-    "sync_daemon.certificate": ANY | {"sync_daemon.broker"},
+    "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
@@ -146,7 +151,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text", "get_args",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text", "get_args", "Pace",
 }  # fmt: skip
 
 
