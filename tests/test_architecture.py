@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
-    | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"},
+    | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"}
+    | {"checkin.words"},
     "kiosk.devices": ANY | {"kiosk.devices", "kiosk.ports"},
     "kiosk.loop": ANY
     | {
@@ -69,7 +70,8 @@ MAY_IMPORT = {
     "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
-    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
+    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop", "sync_daemon.enrolment_words"},
+    "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from checkin.words import N_, _
+
 # What the printed test code holds: held before the camera, it asks the kiosk how it is.
 TEST_CODE = b"VAORA:TEST"
 
@@ -82,6 +84,9 @@ class Facts(msgspec.Struct, frozen=True):
     uses_certificate: bool = True
     certificate_days: float | None = None
     certificate_trouble: str = ""
+    enrolment: str = ""
+    enrolment_trouble: str = ""
+    renewal_refused: str = ""
     needs_receipts: bool = True
     connected_s: float | None = None
     first_receipt_s: float | None = None
@@ -145,6 +150,10 @@ RECOVER = "`vaora-sync recover` reads what is left of it; then remove it"
 NO_DAEMON = "`systemctl status vaora-sync` says why"
 NO_BROKER = "check-ins wait here meanwhile; is the network there, is [broker] host right?"
 CERTIFICATE = "ca_file, cert_file, key_file under [broker]: all three there, and of one authority?"
+NO_BROKER_YET = N_("is the network there, is [broker] host right? It is tried until it is")
+NO_ANSWER_YET = N_("run `vaora-provision enrol` in the fleet's folder: it answers claims")
+NO_CLAIM = N_("`vaora-sync enrolment` says what to do; a new card does it")
+NOT_RENEWED = N_("until the certificate ends all goes on: ask who runs the fleet")
 NO_CENTRAL = "is the central running, and does it know this checkpoint and kiosk?"
 
 RULES = {
@@ -251,17 +260,49 @@ def _broker(facts: Facts) -> _Told:
         return False, "vaora-sync doesn't run", NO_DAEMON
     if facts.broker == "online":
         return True, "connected", ""
+    if facts.enrolment not in _ENROLLED:
+        return _broker_to_claim_by(facts)
     return False, facts.why_no_broker or "connecting", NO_BROKER
+
+
+# What the daemon says of one that has its certificate, or gets it otherwise.
+_ENROLLED = {"", "enrolled"}
+
+
+def _broker_to_claim_by(facts: Facts) -> _Told:
+    if facts.enrolment == "missing":
+        return None, _("not tried without a certificate"), ""
+    if facts.enrolment == "no-broker":
+        told = facts.enrolment_trouble or _("connecting, to claim a certificate")
+        return False, told, _(NO_BROKER_YET)
+    return True, _("reached, to claim a certificate"), ""
+
+
+def _enrolment(facts: Facts) -> _Told:
+    match facts.enrolment:
+        case "missing":
+            return False, _("none, and nothing to claim one with"), _(NO_CLAIM)
+        case "no-broker":
+            return None, _("none yet: the broker isn't reached"), ""
+        case "waiting":
+            return False, _("none yet: nobody has answered the claim"), _(NO_ANSWER_YET)
+    why = _(facts.enrolment_trouble) or facts.enrolment
+    return False, _("the claim is refused: {why}").format(why=why), _(NO_CLAIM)
 
 
 def _certificate(facts: Facts) -> _Told:
     if not facts.uses_certificate:
         return True, "none in use (tls = false, or no cert_file)", ""
+    if facts.enrolment not in _ENROLLED:
+        return _enrolment(facts)
     if facts.certificate_trouble:
         return False, facts.certificate_trouble, CERTIFICATE
     if facts.certificate_days is None:
         return None, "its end can't be told before the clock is set", ""
     told = f"good for {facts.certificate_days:.0f} days"
+    if facts.renewal_refused:
+        why = _("its renewal is refused ({why})").format(why=facts.renewal_refused)
+        return False, f"{told}; {why}", _(NOT_RENEWED)
     return (True, told, "") if facts.certificate_days > SOON_DAYS else (False, told, "renew it")
 
 
