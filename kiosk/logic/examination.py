@@ -328,11 +328,15 @@ def _certificate(facts: Facts) -> _Told:
         return False, facts.certificate_trouble, CERTIFICATE
     if facts.certificate_days is None:
         return None, text("its end can't be told before the clock is set"), ""
-    told = text("good for {days:.0f} days", days=facts.certificate_days)
-    if facts.renewal_refused:
-        refused = text("its renewal is refused ({why})", why=facts.renewal_refused)
+    return _good_for(facts.certificate_days, facts.renewal_refused)
+
+
+def _good_for(days: float, renewal_refused: str) -> _Told:
+    told = text("good for {days:.0f} days", days=days)
+    if renewal_refused:
+        refused = text("its renewal is refused ({why})", why=renewal_refused)
         return False, joined("; ", [told, refused]), NOT_RENEWED
-    if facts.certificate_days > SOON_DAYS:
+    if days > SOON_DAYS:
         return True, told, ""
     return False, told, text("renew it")
 
