@@ -382,6 +382,22 @@ def test_a_file_that_cannot_be_is_refused(kiosk):
         kiosk.own.token()
 
 
+@pytest.mark.parametrize("cut", range(3))
+def test_what_is_left_of_the_claim_goes_before_the_clock_is_set_too(kiosk, cut):
+    kiosk.clock.synced = False
+    with pytest.MonkeyPatch.context() as patch:
+        fuse = Fuse(patch)
+        kiosk.turn()
+        kiosk.turn()
+        fuse.left, fuse.after = 1 + cut, True  # the certificate is written, and so much removed
+        kiosk.answer_all()
+        with pytest.raises(PowerCut):
+            kiosk.turn()
+        fuse.left = None
+    kiosk.begin()
+    kiosk.is_enrolled_once()
+
+
 # ── any order
 
 
