@@ -89,6 +89,8 @@ OWNERS = {
         "sync_daemon.__main__",
         "central.__main__",
         "provisioning.__main__",
+        "provisioning.commands",
+        "provisioning.desk",
     },
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
@@ -122,6 +124,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "ContextVar", "N_",
+    "add_command", "fleet_option",
 }  # fmt: skip
 
 
