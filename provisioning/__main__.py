@@ -3,6 +3,7 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.check import check
 
 
 @click.group(help=__doc__)
@@ -15,7 +16,7 @@ def main() -> None:
 
 
 # the list of doors
-
+main.add_command(check)
 
 # images and cards
 

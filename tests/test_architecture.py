@@ -124,7 +124,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "ContextVar", "N_",
-    "add_command", "fleet_option",
+    "add_command", "fleet_option", "Column", "one_of", "get_args",
 }  # fmt: skip
 
 
