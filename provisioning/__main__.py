@@ -4,6 +4,9 @@ import click
 
 from checkin import VERSION
 from provisioning.commands.check import check
+from provisioning.commands.enrol import enrol
+from provisioning.commands.init import init
+from provisioning.commands.retire import retire
 
 
 @click.group(help=__doc__)
@@ -13,6 +16,9 @@ def main() -> None:
 
 
 # the fleet itself, and who belongs to it
+main.add_command(init)
+main.add_command(enrol)
+main.add_command(retire)
 
 
 # the list of doors
