@@ -79,25 +79,25 @@ has_lights() {
     command -v pinctrl > /dev/null || [ -w /sys/class/leds/ACT/trigger ] || [ -w /sys/class/leds/led0/trigger ]
 }
 
-# Count $1 with the pins that follow.
+# Count $1 with the pins behind $2, which is how long each is lit, and then dark, seconds.
 count_out() {
-    times=$1
-    shift
+    times=$1 each=$2
+    shift 2
     while [ "$times" -gt 0 ]; do
         times=$((times - 1))
         act 1
         pins dh "$@"
-        sleep 0.3
+        sleep "$each"
         act 0
         pins dl "$@"
-        sleep 0.3
+        sleep "$each"
     done
 }
 
-# A step has begun: its number in short amber, then the Pi's LED beats on.
+# A step has begun: its number in quick amber, then the Pi's LED beats on.
 show_begun() {
     has_lights || return 0
-    count_out "$(number "$1")" "$(panel_pin red_pin 27)" "$(panel_pin green_pin 17)"
+    count_out "$(number "$1")" 0.15 "$(panel_pin red_pin 27)" "$(panel_pin green_pin 17)"
     act working
 }
 
@@ -108,7 +108,7 @@ show_failed() {
     for round in 1 2 3 4 5; do
         buzzer=0
         [ "$round" -gt 2 ] || buzzer=$(panel_pin buzzer_pin 22)
-        count_out "$(number "$1")" "$(panel_pin red_pin 27)" "$buzzer"
+        count_out "$(number "$1")" 0.3 "$(panel_pin red_pin 27)" "$buzzer"
         sleep 2
     done
 }

@@ -15,7 +15,7 @@ from checkin import settings
 from checkin.settings import Camera, Panel, Settings
 from provisioning import seed
 from provisioning.inventory import Place, Wifi
-from provisioning.seed import Secrets
+from provisioning.seed import SCRIPT, Secrets
 from tests.fleet import MadeUpFleet
 
 KIOSK, CHECKPOINT = "k1", "cp"
@@ -27,6 +27,13 @@ datasource_list: [NoCloud, None]
 datasource:
   NoCloud:
     seedfrom: file:///boot/firmware
+"""
+
+# Raspberry Pi OS's tool for pins, by which first boot counts its steps.
+PINS = "/var/log/pins"
+PINCTRL = f"""\
+#!/bin/sh
+echo "$@" >> {PINS}
 """
 
 PASSWORD = "not-really-a-password"
@@ -49,6 +56,10 @@ def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> N
     shutil.copy(package, boot / "vaora" / "vaora.deb")
     needed(boot / "vaora" / "packages")
     sums(boot / "vaora")
+    pinctrl = folder / "usr" / "bin" / "pinctrl"
+    pinctrl.parent.mkdir(parents=True)
+    pinctrl.write_text(PINCTRL)
+    pinctrl.chmod(0o755)
     cloud = folder / "etc" / "cloud" / "cloud.cfg.d"
     cloud.mkdir(parents=True)
     (cloud / "99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
