@@ -186,32 +186,37 @@ data_of() {
     echo "$1"
 }
 
-# Grow the partition $1 to its disk's end, mount it at $2, and grow its filesystem to its own. The
-# filesystem while it is mounted: the kernel does that in transactions, which a power cut may end.
+# Grow the partition $1 to its disk's end and its filesystem to its own, and mount it at $2. A cut
+# while the filesystem grows may cost it: then it is made anew, since nothing is in it before the
+# next step.
 data_partition() {
+    ! mountpoint --quiet "$2" || return 0
     grow_to_the_end "$1"
-    if ! mountpoint --quiet "$2"; then
-        # 1: something was corrected. An endless fsck -f is not needed for one that grows mounted.
-        e2fsck -p "$1" || [ $? = 1 ]
-        mkdir -p "$2"
-        mount -t ext4 -o noatime,nodev,nosuid "$1" "$2"
+    # Up to 2: it was mended.
+    if ! { e2fsck -f -p "$1" || [ $? -le 2 ]; }; then
+        say "the data partition is damaged, and made anew"
+        mke2fs -q -F -t ext4 -L vaora-data "$1"
     fi
     resize2fs "$1"
+    mkdir -p "$2"
+    mount -t ext4 -o noatime,nodev,nosuid "$1" "$2"
 }
 
-# Room below this is left by alignment, and never worth writing the table for, bytes.
+# Room up to this is left by alignment and by a GPT's copy, and not worth writing the table for.
+leave=8192 # sectors of 512 bytes
 grow_to_the_end() {
     name=${1##*/}
     here=/sys/class/block/$name
     [ -e "$here/partition" ] || return 0
     disk=$(readlink -f "$here/..")
-    room=$(($(cat "$disk/size") - $(cat "$here/start") - $(cat "$here/size"))) # sectors of 512 bytes
-    if [ "$room" -gt 8192 ]; then
-        # One sector is written, at once; the kernel is told by partx, since the disk is in use.
-        echo ', +' | sfdisk --quiet --no-reread --no-tell-kernel -N "$(cat "$here/partition")" "/dev/${disk##*/}"
-        sync
-        partx --update --nr "$(cat "$here/partition")" "/dev/${disk##*/}"
-    fi
+    number=$(cat "$here/partition")
+    longest=$(($(cat "$disk/size") - $(cat "$here/start"))) # sectors of 512 bytes
+    [ "$((longest - $(cat "$here/size")))" -gt "$leave" ] || return 0
+    # One sector is written, at once.
+    echo ', +' | sfdisk --quiet --no-reread --no-tell-kernel -N "$number" "/dev/${disk##*/}"
+    sync
+    # The kernel is told of this one alone: it goes on using the disk's others.
+    partx --update --nr "$number" "/dev/${disk##*/}"
 }
 
 # A line in fstab for the place $2, once.

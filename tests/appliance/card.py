@@ -15,7 +15,7 @@ from checkin import settings
 from checkin.settings import Camera, Panel, Settings
 from provisioning import seed
 from provisioning.inventory import Place, Wifi
-from provisioning.seed import SCRIPT, Secrets
+from provisioning.seed import Secrets
 from tests.fleet import MadeUpFleet
 
 KIOSK, CHECKPOINT = "k1", "cp"
