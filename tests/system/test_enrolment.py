@@ -14,6 +14,7 @@ import pytest
 from checkin import claim, identity
 from checkin.claim import Renewal, Token
 from demo.programs import Program
+from provisioning import inventory
 from sync_daemon import topics
 from sync_daemon.broker import (
     Broker,
@@ -324,6 +325,7 @@ def test_init_founds_a_fleet_and_says_what_to_keep(tmp_path):
     assert said.returncode == 0, said.stderr
     assert "BACK UP THIS WHOLE FOLDER" in said.stdout
     assert (folder / "README.txt").read_text() in said.stdout
+    assert (folder / "inventory.csv").read_bytes().decode() == inventory.template("en")
     again = run("vaora-provision", *arguments)
     assert again.returncode == 1
     assert "never written over" in again.stderr
