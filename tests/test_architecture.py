@@ -101,6 +101,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -133,7 +136,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "add_command", "fleet_option",
-    "Connected", "settings_option", "ContextVar", "N_",
+    "Connected", "settings_option", "ContextVar", "N_", "Meaning",
 }  # fmt: skip
 
 
