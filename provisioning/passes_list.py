@@ -59,7 +59,10 @@ class Row(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "until"
         return bool(self.revoked_at) and at < self.ends + REVOKED_FOR
 
 
-HEADER = tuple(field.encode_name for field in msgspec.structs.fields(Row))
+HEADER = (
+    "pass_id", "kind", "holder", "from", "until", "checkpoints", "form_number", "issued_at",
+    "revoked_at",
+)  # fmt: skip
 
 
 def read(file: Path) -> list[Row]:
@@ -155,7 +158,7 @@ def _row(file: Path, number: int, line: dict[str, str]) -> Row:
         return msgspec.convert(line, Row)
     except msgspec.ValidationError as error:
         raise PassesError(
-            f"{file}: line {number}: {error}; put a copy of before there, and change nothing by hand"
+            f"{file}: line {number}: {error}; put a copy of before there, change nothing by hand"
         ) from error
 
 

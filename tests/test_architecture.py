@@ -135,8 +135,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "add_command", "fleet_option",
-    "Connected", "settings_option", "ContextVar", "N_", "Meaning",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "Meaning",
 }  # fmt: skip
 
 
