@@ -3,6 +3,11 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.enrol import enrol
+from provisioning.commands.init import init
+from provisioning.commands.label import label
+from provisioning.commands.passes import pass_
+from provisioning.commands.retire import retire
 
 
 @click.group(help=__doc__)
@@ -12,6 +17,9 @@ def main() -> None:
 
 
 # the fleet itself, and who belongs to it
+main.add_command(init)
+main.add_command(enrol)
+main.add_command(retire)
 
 
 # the list of doors
@@ -21,6 +29,8 @@ def main() -> None:
 
 
 # paper
+main.add_command(label)
+main.add_command(pass_)
 
 
 # kiosks far away

@@ -52,16 +52,16 @@ def card(number: int) -> Place:
     return Place(left, top, width, height)
 
 
-def modules(text: str) -> tuple[bytes, ...]:
+def modules(one: Pass) -> tuple[bytes, ...]:
     """The code of a pass. Raises `PaperError` for one too fine for a kiosk's camera."""
     try:
-        rows = qr.modules(text)
+        rows = qr.modules(one)
     except qr.TooMuchError as error:
-        raise PaperError(f"{error}; name fewer checkpoints") from error
+        raise PaperError(f"{one.row.holder!r}: {error}; name fewer checkpoints") from error
     if len(rows) > MOST_MODULES:
         raise PaperError(
-            f"{len(text)} characters make a code too fine for a kiosk's camera; name fewer "
-            "checkpoints, or write the name shorter"
+            f"{one.row.holder!r}: {len(one.text)} characters make a code too fine for a kiosk's "
+            "camera; name fewer checkpoints, or write the name shorter"
         )
     return rows
 
@@ -70,7 +70,7 @@ def _draw(paper: Paper, one: Pass, place: Place, *, fleet: str, zone: timezone) 
     paper.frame(place)
     code_left = place.left_mm + place.width_mm - QUIET_MM - CODE_MM
     code_top = place.top_mm + (place.height_mm - CODE_MM) / 2
-    paper.code(modules(one.text), code_left, code_top, CODE_MM)
+    paper.code(modules(one), code_left, code_top, CODE_MM)
     left, down = place.left_mm + EDGE_MM, place.top_mm + EDGE_MM
     width = code_left - QUIET_MM - left
     for text, size_pt, height, bold in _texts(paper, one.row, width, zone):

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from checkin import whole
 from checkin.passes import PassKind
+from checkin.words import N_
 
 # A hundred thousand passes take 15 MB; a longer file isn't ours.
 LONGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -28,16 +30,26 @@ LONGEST_FILE_BYTES = 64 * 1024 * 1024
 REVOKED_FOR = timedelta(days=30)
 
 State = Literal["valid", "not yet", "over", "called back"]
+STATES: dict[State, str] = {
+    "valid": N_("valid"),
+    "not yet": N_("not yet"),
+    "over": N_("over"),
+    "called back": N_("called back"),
+}
 
 
 class PassesError(ValueError):
     """The list of passes can't be used; the message says why, and what to do."""
 
 
+# Eight bytes, as `checkin.passes` has them.
+PassId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+
+
 class Row(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "until"}):
     """A pass in the list. Times are ISO 8601 in UTC; an empty `checkpoints` is all of them."""
 
-    pass_id: str
+    pass_id: PassId
     kind: PassKind
     holder: str
     begins: datetime
@@ -101,16 +113,26 @@ def change(file: Path, new: Callable[[list[Row]], list[Row]]) -> None:
         raise PassesError(f"{file}: can't be written ({error.strerror})") from error
 
 
-def called_back(
-    rows: Sequence[Row], *, ids: frozenset[str], holder: str, at: datetime
-) -> list[Row]:
-    """`rows`, those with one of `ids` or of `holder` called back. Raises `PassesError`."""
+def chosen(rows: Sequence[Row], ids: frozenset[str], *, batch: bool = False) -> list[Row]:
+    """The rows with `ids`; with `batch` those too that were issued in one go with them.
+
+    Raises `PassesError` for an id that isn't there.
+    """
     strange = ids - {row.pass_id for row in rows}
     if strange:
         raise PassesError(
             f"{min(strange)!r}: no pass of this fleet has that id; `vaora-provision pass list` "
             "shows them"
         )
+    times = {row.issued_at for row in rows if row.pass_id in ids} if batch else set()
+    return [row for row in rows if row.pass_id in ids or row.issued_at in times]
+
+
+def called_back(
+    rows: Sequence[Row], *, ids: frozenset[str], holder: str, at: datetime
+) -> list[Row]:
+    """`rows`, those with one of `ids` or of `holder` called back. Raises `PassesError`."""
+    chosen(rows, ids)
     if holder and not any(row.holder == holder for row in rows):
         raise PassesError(
             f"{holder!r}: nobody of that name has a pass; `vaora-provision pass list` shows them"

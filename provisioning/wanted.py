@@ -65,11 +65,15 @@ class Wanted:
 
 
 class Desk(NamedTuple):
-    """By what is judged: when, in which time, and which checkpoints there are (none: any)."""
+    """By what is judged: when, in which time, and which checkpoints there are (none: any).
+
+    `unprintable` returns the letters of a name that the paper can't have.
+    """
 
     at: datetime
     utc_offset_h: float = 7.0
     checkpoints: frozenset[str] = frozenset()
+    unprintable: Callable[[str], str] = "".format  # none
 
     @property
     def zone(self) -> timezone:
@@ -189,7 +193,7 @@ def _judged(row: Row, places: Mapping[str, int], desk: Desk) -> Sequence[Wanted 
     return [Wanted(holder, kind, *window, checkpoints, form_number)]
 
 
-def _holder(row: Mapping[str, str], _desk: Desk) -> str:
+def _holder(row: Mapping[str, str], desk: Desk) -> str:
     holder = unicodedata.normalize("NFC", " ".join(row.get("holder", "").split()))
     if not holder:
         raise UnfitError("holder", "", _("nobody's name"), _("write who it is for"))
@@ -199,6 +203,10 @@ def _holder(row: Mapping[str, str], _desk: Desk) -> str:
         raise UnfitError("holder", holder, why, cure)
     if not holder.isprintable() or holder.startswith(FORMULA):
         raise UnfitError("holder", holder, _("is no name"), _("write it in plain letters"))
+    if letters := desk.unprintable(holder):
+        why = _("{letters} can't be printed").format(letters=repr(letters))
+        cure = _("write it in Latin letters, as in a passport")
+        raise UnfitError("holder", holder, why, cure)
     return holder
 
 
