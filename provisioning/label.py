@@ -29,7 +29,7 @@ TEXT_PT = 7.0
 TITLE_PT = 8.5
 
 # Beside the code: the kiosk, the checkpoint, its name; below it whom to call.
-ID_MM, CHECKPOINT_MM, NAME_MM, SUPPORT_MM = 8.5, 7.5, 9.0, 9.5
+ID_MM, CHECKPOINT_MM, NAME_MM, SUPPORT_MM = 8.5, 9.0, 8.5, 9.5
 LIGHT_WIDTHS_MM = (27.0, 24.0, 39.0)
 NUMBER_MM = 5.0
 FOOT_MM = 6.5

@@ -99,18 +99,23 @@ class Paper:
     ) -> tuple[float, list[str]]:
         """The size and the lines of `text`; no lines where it fits in no size that can be read."""
         while size_pt >= SMALLEST_PT:
-            self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
-            lines = self._lines(text, width_mm)
-            # A hundredth of a millimetre for the sums of floating numbers.
-            if len(lines) * line_mm(size_pt) <= height_mm + 0.01:
-                return size_pt, lines
+            # In the smallest size even in the middle of words: long ids have no place to break.
+            for wrap in ("WORD", "CHAR") if size_pt < SMALLEST_PT + STEP_PT else ("WORD",):
+                self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
+                lines = self._lines(text, width_mm, wrap)
+                # A hundredth of a millimetre for the sums of floating numbers.
+                if len(lines) * line_mm(size_pt) <= height_mm + 0.01:
+                    return size_pt, lines
             size_pt -= STEP_PT
         return SMALLEST_PT, []
 
-    def _lines(self, text: str, width_mm: float) -> list[str]:
+    def _lines(self, text: str, width_mm: float, wrap: str) -> list[str]:
         if self._pdf.get_string_width(text) <= width_mm:
             return [text]  # the usual case, ten times as fast
-        lines = self._pdf.multi_cell(width_mm, text=text, align="L", dry_run=True, output="LINES")
+        mode = _fpdf().enums.WrapMode(wrap)
+        lines = self._pdf.multi_cell(
+            width_mm, text=text, align="L", wrapmode=mode, dry_run=True, output="LINES"
+        )
         return [str(line).strip() for line in lines] if isinstance(lines, list) else [text]
 
     def code(self, rows: Sequence[bytes], left_mm: float, top_mm: float, side_mm: float) -> None:

@@ -186,6 +186,7 @@ def _row(file: Path, number: int, line: dict[str, str]) -> Row:
 
 def _text(rows: Sequence[Row]) -> str:
     out = io.StringIO(newline="")
+    out.write("\ufeff")  # by which a spreadsheet knows UTF-8
     lines = csv.DictWriter(out, HEADER, lineterminator="\n")
     lines.writeheader()
     lines.writerows(msgspec.to_builtins(row) for row in rows)

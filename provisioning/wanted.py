@@ -35,7 +35,7 @@ KINDS_ALSO: dict[str, PassKind] = {
 }
 
 HOURS = 12.0
-LONGEST_HOURS = 24.0 * 3660
+LONGEST = timedelta(days=3660)
 LONGEST_FORM_NUMBER = 20
 
 # A day's worth of a large event; more in one go is a file of something else.
@@ -226,29 +226,28 @@ def _window(row: Mapping[str, str], desk: Desk) -> tuple[datetime, datetime]:
         why = _("there is an end and a number of hours")
         raise UnfitError("hours", hours, why, _("leave one of the two empty"))
     begins = _moment("from", from_, desk, end=False) if from_ else desk.at
-    if until:
-        ends = _moment("until", until, desk, end=True)
-    else:
-        ends = begins + timedelta(hours=_hours(hours))
     column, value = ("until", until) if until else ("from", from_)
+    if max(begins, desk.at) - desk.at > LONGEST:
+        raise UnfitError("from", from_, _("is more than ten years away"), _("write a nearer time"))
+    ends = _moment("until", until, desk, end=True) if until else begins + _duration(hours)
     if ends <= begins:
         why = _("ends before it begins")
         raise UnfitError(column, value, why, _("write a later end"))
     if ends <= desk.at:
         raise UnfitError(column, value, _("is over already"), _("write a later time"))
-    if ends - begins > timedelta(hours=LONGEST_HOURS):
+    if ends - begins > LONGEST:
         raise UnfitError(column, value, _("lasts longer than ten years"), _("write a nearer end"))
     return begins, ends
 
 
-def _hours(text: str) -> float:
+def _duration(text: str) -> timedelta:
     try:
         hours = float(text.replace(",", ".")) if text else HOURS
     except ValueError:
         hours = 0.0
-    if not 0 < hours <= LONGEST_HOURS:  # NaN isn't either
+    if not 0 < hours <= LONGEST / timedelta(hours=1):  # NaN isn't either
         raise UnfitError("hours", text, _("is no number of hours"), _("write one such as 12"))
-    return hours
+    return timedelta(hours=hours)
 
 
 def _moment(column: str, text: str, desk: Desk, *, end: bool) -> datetime:
