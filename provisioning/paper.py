@@ -94,6 +94,11 @@ class Paper:
         """Whether `text` can be written, if need be in the smallest size."""
         return bool(self._fitted(text, width_mm, height_mm, SMALLEST_PT)[1])
 
+    def height_mm(self, text: str, width_mm: float, size_pt: float, *, bold: bool) -> float:
+        """How high `text` is in this size, in lines of this width."""
+        self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
+        return len(self._lines(text, width_mm, "WORD")) * line_mm(size_pt)
+
     def _fitted(
         self, text: str, width_mm: float, height_mm: float, size_pt: float, *, bold: bool = False
     ) -> tuple[float, list[str]]:
