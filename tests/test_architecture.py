@@ -115,6 +115,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -151,8 +154,9 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
-    "text", "Meaning", "Pace", "Column", "one_of",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
+    "get_args", "Pace", "Column", "one_of",
+    "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 
