@@ -16,6 +16,7 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.blinks",
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
@@ -39,12 +40,14 @@ MAY_IMPORT = {
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
     "checkin.marks": HARMLESS,
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
+    "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
     | {
         "kiosk.logic",
         "kiosk.ports",
+        "checkin.blinks",
         "checkin.event",
         "checkin.marks",
         "checkin.cose",
