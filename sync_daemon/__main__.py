@@ -107,7 +107,14 @@ def _enrolment(loaded: Settings, own: Identity | None, clock: Clock) -> Enrolmen
     here = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     link = Broker(enrolment.options(own, here, broker.host, broker.port, broker.ca_file))
-    return Enrolment(own, here, link=link, clock=clock, jitter=random.random)
+    return Enrolment(
+        own,
+        here,
+        link=link,
+        clock=clock,
+        jitter=random.random,
+        runtime_dir=Path(loaded.kiosk.runtime_dir),
+    )
 
 
 def _carry(

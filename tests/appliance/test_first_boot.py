@@ -4,21 +4,13 @@ One card, whose power is cut at the beginning of every step: each boot goes on w
 was ended. The tests run in their order and each goes on where the one before ended.
 """
 
-import json
-import random
-import shutil
-import sqlite3
-import sys
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 
 from checkin.blinks import STEPS
-from demo.programs import Program
 from tests import fleet
 from tests.appliance import card
-from tests.appliance.conftest import ROOT
 from tests.appliance.machine import Machine
 from tests.system.conftest import code_frames, wait_until
 
@@ -87,7 +79,9 @@ def test_the_power_is_cut_as_each_step_begins_and_it_goes_on(kiosk):
 
 def test_the_last_boot_ends_it(kiosk):
     kiosk.wait_for_boot()
-    wait_until(lambda: kiosk.show(KIOSK, "ActiveState") == "active", STEP_S, "a kiosk that is ready")
+    wait_until(
+        lambda: kiosk.show(KIOSK, "ActiveState") == "active", STEP_S, "a kiosk that is ready"
+    )
     assert on_the_boot_partition(kiosk) == {"user-data", "meta-data", "network-config"}
     assert kiosk.run("systemctl", "is-enabled", FIRST_BOOT, check=False).returncode != 0
     assert kiosk.run("ls", "-A", "/usr/local/lib").stdout.split() == ["python3.13"]
