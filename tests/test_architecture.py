@@ -81,7 +81,8 @@ MAY_IMPORT = {
     "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
-    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
+    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop", "sync_daemon.enrolment_words"},
+    "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
@@ -157,6 +158,8 @@ CALLED_AT_IMPORT = {
     "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
     "get_args", "Pace", "Column", "one_of",
     "Meaning", "language_option", "pdf_option", "join",
+    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
+    "fleet_option", "get_args",
 }  # fmt: skip
 
 
