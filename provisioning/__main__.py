@@ -6,6 +6,8 @@ from checkin import VERSION
 from provisioning.commands.check import check
 from provisioning.commands.enrol import enrol
 from provisioning.commands.init import init
+from provisioning.commands.label import label
+from provisioning.commands.passes import pass_
 from provisioning.commands.retire import retire
 
 
@@ -28,6 +30,8 @@ main.add_command(check)
 
 
 # paper
+main.add_command(label)
+main.add_command(pass_)
 
 
 # kiosks far away

@@ -81,7 +81,8 @@ MAY_IMPORT = {
     "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
-    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
+    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop", "sync_daemon.enrolment_words"},
+    "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
@@ -115,6 +116,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -153,6 +157,9 @@ CALLED_AT_IMPORT = {
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
     "get_args", "Pace", "Column", "one_of",
+    "Meaning", "language_option", "pdf_option", "join",
+    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
+    "fleet_option", "get_args",
 }  # fmt: skip
 
 
