@@ -1,9 +1,11 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
 from provisioning.__main__ import main
+from provisioning.register import Retired, open_register
 from tests.inventories import PASSWORD, door, listed, many
 
 
@@ -67,3 +69,13 @@ def test_no_list_at_all_is_said_with_what_to_do(tmp_path, monkeypatch):
     assert done.exit_code == 1
     assert "inventory.csv: line 1: can't be read" in done.output
     assert "vaora-provision init" in done.output
+
+
+def test_the_name_of_a_retired_kiosk_is_used_up(check, tmp_path):
+    with open_register(tmp_path / "register.db", create=True) as register, register.change():
+        register.retire(Retired("cong-2", datetime(2026, 11, 1, tzinfo=UTC), "stolen"))
+    done = check(many(3))
+    assert done.exit_code == 1
+    assert done.output.startswith(
+        "inventory.csv: line 3, kiosk (column A): 'cong-2': a kiosk of this name was retired"
+    )
