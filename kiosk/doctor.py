@@ -45,7 +45,7 @@ ASKED_FILE = "examine"
 CLOCK_CHIP = Path("/sys/class/rtc/rtc0")
 
 # Faults of what the kiosk goes by; visitors are still served.
-RULES = {"trust", "settings"}
+RULES = {"trust", "revocations", "settings"}
 
 TIME_SERVER = ("timedatectl", "show-timesync", "--property=ServerName", "--value")
 TIME_SERVER_S = 2.0

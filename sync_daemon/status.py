@@ -26,7 +26,8 @@ CURES = {
     "outbox-went-back": "the outbox is older than what the central has: stop vaora-kiosk, rename "
     "the file, start it, and `vaora-sync recover` the renamed one",
     "settings": "settings that came over the network are not taken: see the log of vaora-kiosk",
-    "trust": "the trust list or the revocations are stale or can't be used: put newer ones there",
+    "revocations": "the list of revoked passes is stale or can't be used: send a newer one",
+    "trust": "the trust list is stale or can't be used: send a newer one",
     "outbox-set-aside": "a damaged outbox lies aside: `vaora-sync recover` reads what is left",
 }
 

@@ -148,7 +148,8 @@ CERTIFICATE = "ca_file, cert_file, key_file under [broker]: all three there, and
 NO_CENTRAL = "is the central running, and does it know this checkpoint and kiosk?"
 
 RULES = {
-    "trust": "the trust list or the revocations are stale or can't be used",
+    "trust": "the trust list is stale or can't be used",
+    "revocations": "the revocations are stale or can't be used",
     "settings": "settings that came over the network are not taken",
 }
 
