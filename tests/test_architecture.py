@@ -100,6 +100,8 @@ OWNERS = {
         "sync_daemon.__main__",
         "central.__main__",
         "provisioning.__main__",
+        "provisioning.commands",
+        "provisioning.desk",
     },
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
@@ -109,8 +111,13 @@ OWNERS = {
     "paho": {"sync_daemon.broker"},
     "picamera2": {"kiosk.devices.pi_camera"},
     "pyzbar": {"kiosk.devices.zbar"},
-    "sqlite3": {"checkin.outbox", "checkin.outbox_forms", "central.store"},
-    "sqlite_utils": {"checkin.outbox_forms", "central.store"},
+    "sqlite3": {
+        "checkin.outbox",
+        "checkin.outbox_forms",
+        "central.store",
+        "provisioning.register",
+    },
+    "sqlite_utils": {"checkin.outbox_forms", "central.store", "provisioning.register"},
     "zxingcpp": {"kiosk.devices.zxing"},
 }
 
@@ -132,7 +139,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "ContextVar", "N_", "text",
+    "Connected", "settings_option", "ContextVar", "N_", "text", "add_command", "fleet_option", "get_args",
 }  # fmt: skip
 
 
