@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from checkin import settings
+from checkin.blinks import PARTS
 from checkin.settings import Section, Settings
 from kiosk.devices.simulated_panel import drawn
 from kiosk.logic import feedback
-from kiosk.logic.examination import PARTS, TEST_CODE
+from kiosk.logic.examination import TEST_CODE
 from kiosk.ports import Pattern
 from provisioning import qr
 

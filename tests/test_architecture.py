@@ -16,6 +16,7 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.blinks",
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
@@ -38,12 +39,14 @@ MAY_IMPORT = {
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
     "checkin.marks": HARMLESS,
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
+    "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
     | {
         "kiosk.logic",
         "kiosk.ports",
+        "checkin.blinks",
         "checkin.event",
         "checkin.marks",
         "checkin.cose",
@@ -103,6 +106,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -139,7 +145,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "ContextVar", "N_", "text", "add_command", "fleet_option", "get_args",
+    "Connected", "settings_option", "ContextVar", "N_", "text", "add_command", "fleet_option", "get_args", "Meaning",
 }  # fmt: skip
 
 
