@@ -3,7 +3,9 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.fleet import fleet
 from provisioning.commands.init import init
+from provisioning.commands.send import send
 
 
 @click.group(help=__doc__)
@@ -26,6 +28,8 @@ main.add_command(init)
 
 
 # kiosks far away
+main.add_command(fleet)
+main.add_command(send)
 
 
 if __name__ == "__main__":

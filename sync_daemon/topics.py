@@ -86,7 +86,7 @@ ALL_CLAIMS = f"{ROOT}/claim/+/request"
 TRUST = f"{ROOT}/trust"
 REVOCATIONS = f"{ROOT}/revocations"
 
-# A part of a package in one message: mosquitto's limit in provisioning/broker is eight times this.
+# A part of a package in one message: a slow link is through with it in seconds.
 PART_BYTES = 131_072
 
 
