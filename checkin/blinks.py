@@ -19,13 +19,15 @@ PARTS = (
     "rules",
 )
 
-# First boot's, in the order in which it takes them; the one that failed is counted.
+# First boot's, in the order in which it takes them (provisioning/first_boot/first-boot.sh; the last
+# is the daemon's); the one that failed is counted.
 STEPS = (
     "packages",
     "partition",
     "settings",
     "identity",
-    "network",
-    "broker",
+    "seed",
+    "read-only",
+    "start",
     "enrolment",
 )

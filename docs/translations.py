@@ -59,7 +59,7 @@ def missing() -> list[str]:
 
 
 def _said(known: Catalog, id: object) -> bool:
-    found = known.get(id if isinstance(id, str) else tuple(id)[0])  # type: ignore[call-overload]
+    found = known.get(id if isinstance(id, str) else next(iter(id)))  # type: ignore[call-overload]
     if found is None or found.fuzzy:
         return False
     said = found.string

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from checkin import event, health
+from checkin import event, first_boot, health
 from checkin.clock import Clock, Moment
 from checkin.event import Believed, CheckIn, Data, Shown
 from checkin.health import KioskHealth
@@ -135,6 +135,7 @@ class KioskLoop:
         self._refusals: deque[float] = deque()
         self._confirmed = -1
         self._confirmed_tick = self._frames_since
+        self._first_boot: str | None = None
         self._resting: Pattern | None = None
         self._rest(feedback.STARTING)
 
@@ -491,6 +492,7 @@ class KioskLoop:
             self._check_outbox(now)
             self._check_signed(now)
             self._write_health(now)
+            self._first_boot = first_boot.failed(self._health_file.parent)
         if self._mean is not None:
             on = self._lamp.look(self._mean, now.tick)
             if on != self._lamp_is_on:
@@ -499,7 +501,7 @@ class KioskLoop:
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
         # A stale list or settings are for whoever keeps them; visitors are still served.
         broken = bool(self._faults - {"trust", "revocations", "settings"})
-        self._rest(feedback.idle_pattern(faults=broken, synced=synced))
+        self._rest(feedback.idle_pattern(faults=broken, synced=synced, step=self._first_boot))
         self._go_by_other_settings(now)
 
     def _check_outbox(self, now: Moment) -> None:
@@ -553,7 +555,7 @@ class KioskLoop:
         return [why for why in found if why]
 
     def _rest(self, pattern: Pattern) -> None:
-        if pattern is not self._resting:
+        if pattern != self._resting:
             self._resting = pattern
             self._panel.rest(pattern)
 

@@ -3,8 +3,11 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.check import check
+from provisioning.commands.enrol import enrol
 from provisioning.commands.fleet import fleet
 from provisioning.commands.init import init
+from provisioning.commands.retire import retire
 from provisioning.commands.send import send
 
 
@@ -16,10 +19,12 @@ def main() -> None:
 
 # the fleet itself, and who belongs to it
 main.add_command(init)
+main.add_command(enrol)
+main.add_command(retire)
 
 
 # the list of doors
-
+main.add_command(check)
 
 # images and cards
 

@@ -50,11 +50,12 @@ PARTS: dict[str, str] = {
 
 # By the name in `checkin.blinks.STEPS`.
 STEPS: dict[str, str] = {
-    "packages": N_("installing"),
-    "partition": N_("the card's data partition"),
-    "settings": N_("settings"),
-    "identity": N_("the kiosk's own key"),
-    "network": N_("no network"),
-    "broker": N_("no connection to the broker"),
+    "packages": N_("installing: write the card again"),
+    "partition": N_("the card's data partition: write the card again"),
+    "settings": N_("settings missing: write the card again"),
+    "identity": N_("token missing: write the card again"),
+    "seed": N_("secrets not wiped: try another card"),
+    "read-only": N_("card stays writable: call support"),
+    "start": N_("programs don't start: call support"),
     "enrolment": N_("not enrolled: call support"),
 }

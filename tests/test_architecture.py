@@ -24,6 +24,7 @@ PURE = (
     "checkin.passes",
     "kiosk.logic",
     "kiosk.ports",
+    "sync_daemon.claiming",
     "sync_daemon.protocol",
     "sync_daemon.reasons",
     "sync_daemon.topics",
@@ -77,9 +78,13 @@ MAY_IMPORT = {
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "sync_daemon.arrivals": ANY | {"checkin", "sync_daemon.broker", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
+    "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
+    "sync_daemon.identity": ANY | {"checkin"},
+    "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
+    "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
     "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
-    "sync_daemon.certificate": ANY | {"sync_daemon.broker"},
+    "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
@@ -89,6 +94,12 @@ MAY_IMPORT = {
     | {"checkin", "central", "sync_daemon.protocol", "sync_daemon.topics", "sync_daemon.broker"},
     "central.times": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "provisioning": ANY | {"checkin", "provisioning"},
+    # The fleet's own programs speak MQTT by the daemon's adapter, as the central does.
+    "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.enrolment_desk": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.commands": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
 
 # Each third-party package and the modules that may know it.
@@ -146,7 +157,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "ContextVar", "N_", "text", "add_command", "fleet_option",
-    "get_args", "Meaning",
+    "get_args", "Meaning", "Pace", "Column", "one_of",
 }  # fmt: skip
 
 
