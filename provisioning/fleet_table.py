@@ -5,10 +5,11 @@ a row too.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ SILENT_S = 900.0
 
 Condition = Literal["silent", "faulty", "outdated", "well"]
 CONDITIONS: tuple[Condition, ...] = ("silent", "faulty", "outdated", "well")
+
+T = TypeVar("T")
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
@@ -121,19 +124,19 @@ def _is_silent(state: State, at: datetime) -> bool:
     return said is not None and (at - said).total_seconds() > SILENT_S
 
 
-def _newest(known: Newest, states: Iterable[State]) -> Newest:
-    """What is known, or else the highest that some kiosk has."""
-    told = list(states)
-    trust = [one.trust_version for one in told if one.trust_version is not None]
-    calls = [one.revocations_version for one in told if one.revocations_version is not None]
+def _newest(known: Newest, states: Collection[State]) -> Newest:
+    """What is known, or else what most have: one kiosk's word makes nobody outdated."""
+    version, trust, calls = known.version, known.trust, known.revocations
     return Newest(
-        version=known.version or max((one.version for one in told), key=_ordered, default=""),
-        trust=known.trust if known.trust is not None else max(trust, default=None),
-        revocations=known.revocations
-        if known.revocations is not None
-        else max(calls, default=None),
+        version=version or _usual([one.version for one in states if one.version]) or "",
+        trust=_usual([one.trust_version for one in states]) if trust is None else trust,
+        revocations=_usual([one.revocations_version for one in states]) if calls is None else calls,
         settings=known.settings,
     )
+
+
+def _usual(told: Sequence[T]) -> T | None:
+    return Counter(told).most_common(1)[0][0] if told else None
 
 
 def _outdated(kiosk: str, state: State, newest: Newest) -> Iterator[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from checkin.words import _
-from provisioning.fleet_folder import FleetFolder, FleetSettings
 from sync_daemon import topics
 from sync_daemon.broker import (
     Acknowledged,
@@ -23,7 +22,6 @@ from sync_daemon.broker import (
     Message,
     Options,
     Received,
-    Tls,
     TurnedDown,
 )
 from sync_daemon.topics import Address, MessageError, State
@@ -48,21 +46,6 @@ class BrokerLink(Protocol):
     def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int: ...
     def wait(self, timeout_s: float) -> list[Heard]: ...
     def close(self, *, with_will: bool = False) -> None: ...
-
-
-def options(
-    folder: FleetFolder, settings: FleetSettings, chance: bytes, subscriptions: tuple[str, ...]
-) -> Options:
-    """By `chance` two laptops have two names: a broker has one client of a name."""
-    place = folder.fleet_client
-    pair = str(place / "fleet.pem"), str(place / "fleet.key")
-    return Options(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        client_id=f"vaora-fleet-{chance.hex()}",
-        subscriptions=subscriptions,
-        tls=Tls(str(place / "ca.pem"), *pair),
-    )
 
 
 @contextmanager

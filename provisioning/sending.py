@@ -6,6 +6,7 @@ have signed since: the higher of the two numbers counts, and the next one is abo
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,14 @@ from checkin import cose, settings, signed_list, whole
 from checkin.cose import SigningKey
 from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings, SettingsError
-from checkin.signed_list import ListT, Revocations, SignedListError, SignedSettings, TrustList
+from checkin.signed_list import (
+    ListT,
+    Release,
+    Revocations,
+    SignedListError,
+    SignedSettings,
+    TrustList,
+)
 from checkin.words import _
 from kiosk import in_force
 from provisioning import authorities
@@ -123,15 +131,18 @@ def keep(signed: Signed) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Of what was signed here last; `settings` by kiosk."""
+    """Of what was signed last; `settings` by kiosk, `package` empty where none was released."""
 
+    package: str
     trust: int | None
     revocations: int | None
     settings: dict[str, int]
 
 
-def last_versions(folder: FleetFolder, kiosks: Sequence[str]) -> Versions:
-    """By the public key alone. Raises `SendError` for a document that isn't this fleet's."""
+def last_versions(
+    folder: FleetFolder, kiosks: Sequence[str], releases: Sequence[bytes]
+) -> Versions:
+    """By the public key alone. Raises `SendError` for a document here that isn't this fleet's."""
     try:
         key = signed_list.public_key(folder.settings_public.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
@@ -144,10 +155,20 @@ def last_versions(folder: FleetFolder, kiosks: Sequence[str]) -> Versions:
     calls = _kept(Revocations, folder.revoked_list, key)
     told = {each: _kept(SignedSettings, settings_file(folder, each), key) for each in kiosks}
     return Versions(
+        _package(releases, key),
         trust.version if trust is not None else None,
         calls.version if calls is not None else None,
         {kiosk: one.version for kiosk, one in told.items() if one is not None},
     )
+
+
+def _package(releases: Sequence[bytes], public: bytes) -> str:
+    """The package of the latest release; what isn't signed by this fleet is none."""
+    found = []
+    for raw in releases:
+        with suppress(SignedListError):
+            found.append(signed_list.read(raw, Release, public))
+    return max(found, key=lambda one: one.version).package if found else ""
 
 
 def _kept(kind: type[ListT], file: Path, public: bytes) -> ListT | None:

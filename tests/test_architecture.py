@@ -98,6 +98,18 @@ MAY_IMPORT = {
     "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
     "provisioning.enrolment_desk": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.fleet_watch": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    # What is sent is looked at as the kiosk will, by the kiosk's own words.
+    "provisioning.sending": ANY
+    | {
+        "checkin",
+        "kiosk.in_force",
+        "provisioning",
+        "sync_daemon.broker",
+        "sync_daemon.topics",
+    },
+    "provisioning.fleet_table": HARMLESS | {"checkin.words", "sync_daemon.topics"},
     "provisioning.commands": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }

@@ -1,7 +1,7 @@
 """`vaora-provision fleet`: how every kiosk is."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,14 +9,16 @@ import click
 
 from checkin.command_line import printable, stop_signals
 from checkin.words import _
-from provisioning import fleet_table, fleet_watch, inventory, sending
+from provisioning import fleet_broker, fleet_table, fleet_watch, inventory, sending
 from provisioning.commands.options import fleet_option, in_words, opened
 from provisioning.fleet_folder import FleetFolder
 from provisioning.fleet_table import Newest, Row
 from provisioning.inventory import InventoryError
 from provisioning.sending import SendError
 from sync_daemon.broker import BrokerError
-from sync_daemon.topics import ALL_STATES, Address, State
+from sync_daemon.topics import ALL_STATES, Address, State, update
+
+RELEASES = tuple(update(arch) for arch in ("arm64", "amd64"))
 
 # A table that is redrawn more often can't be read.
 REDRAW_S = 2.0
@@ -35,11 +37,12 @@ def fleet(fleet: Path, *, as_json: bool, watch: bool) -> None:
     folder, settings = opened(fleet)
     with in_words(InventoryError):
         listed = {Address(one.checkpoint, one.kiosk) for one in inventory.read(folder.inventory)}
-    chance = secrets.token_bytes(4)
-    options = fleet_watch.options(folder, settings, chance, (ALL_STATES,))
+    name = f"vaora-fleet-{secrets.token_hex(4)}"
+    options = fleet_broker.visit(folder, settings, name, (ALL_STATES, *RELEASES))
     with in_words(BrokerError, SendError), fleet_watch.connected(options) as line:
-        newest = _newest(folder, listed)
-        known = fleet_watch.states(line.retained())
+        retained = line.retained()
+        newest = _newest(folder, listed, [retained[each] for each in RELEASES if each in retained])
+        known = fleet_watch.states(retained)
         _show(fleet_table.rows(listed, known, newest, _now()), as_json=as_json)
         stopped = stop_signals() if watch else None
         drawn = _now()
@@ -56,14 +59,10 @@ def _told(known: Mapping[Address, State], came: Mapping[Address, State]) -> dict
     return {each: fleet_table.remembered(known.get(each), state) for each, state in came.items()}
 
 
-def _newest(folder: FleetFolder, listed: set[Address]) -> Newest:
-    """What was signed here last; a laptop without the keys sees what the other kiosks have."""
-    if not folder.settings_public.exists():
-        return Newest()
-    versions = sending.last_versions(folder, [one.kiosk for one in listed])
-    return Newest(
-        trust=versions.trust, revocations=versions.revocations, settings=versions.settings
-    )
+def _newest(folder: FleetFolder, listed: set[Address], releases: Sequence[bytes]) -> Newest:
+    """What was signed last: lists and settings by the folder, the package by the broker."""
+    sent = sending.last_versions(folder, [one.kiosk for one in listed], releases)
+    return Newest(sent.package, sent.trust, sent.revocations, sent.settings)
 
 
 def _show(found: list[Row], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import click
 
 from checkin.command_line import printable
 from checkin.words import _, plural
-from provisioning import fleet_watch, inventory, passes_list, sending
+from provisioning import fleet_broker, fleet_watch, inventory, passes_list, sending
 from provisioning.commands.options import fleet_option, in_words, opened
 from provisioning.fleet_folder import FleetFolder
 from provisioning.fleet_watch import Line
@@ -168,7 +168,8 @@ def _places(folder: FleetFolder, kiosks: Sequence[str]) -> list[Place]:
 @contextmanager
 def _line(fleet: Path, topics: tuple[str, ...]) -> Iterator[Line]:
     folder, settings = opened(fleet)
-    options = fleet_watch.options(folder, settings, secrets.token_bytes(4), topics)
+    name = f"vaora-fleet-{secrets.token_hex(4)}"
+    options = fleet_broker.visit(folder, settings, name, topics)
     with fleet_watch.connected(options) as line:
         yield line
 
