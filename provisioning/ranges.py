@@ -110,3 +110,13 @@ def _copy(source: int, into: int, what: Range, at: int) -> None:
         if not done:
             return
         begin += done
+
+
+def copy_out(source: Path, what: Range, into: Path) -> None:
+    """Put the bytes `what` of `source` into a new file `into`, which has holes where they have."""
+    with source.open("rb") as read, into.open("xb") as written:
+        written.truncate(len(what))
+        for each in data(source):
+            begin, end = max(each.begin, what.begin), min(each.end, what.end)
+            if begin < end:
+                _copy(read.fileno(), written.fileno(), Range(begin, end), -what.begin)
