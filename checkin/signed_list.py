@@ -6,16 +6,24 @@ version replaces an older one, never the other way round.
 """
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from checkin import cose
 from checkin.cose import CoseError, SigningKey
+from checkin.settings import Door, Epidemic, Policy, Settings
 
 # All health authorities of the world are about 1,000 certificates of 1.2 kB in base64.
 LONGEST_FILE_BYTES = 8 * 1024 * 1024
+
+# With the wheels of three Pythons our package has 70 MB.
+LONGEST_PACKAGE_BYTES = 512 * 1024 * 1024
+
+# Whose signatures count and where its files lie is the kiosk's own: who has the authority's key
+# today must not be able to hand it on for good.
+LOCAL = ("authority", "trust_file", "revocations_file")
 
 Version = Annotated[int, Meta(ge=1, le=2**53)]
 
@@ -59,21 +67,53 @@ class Revocations(msgspec.Struct, frozen=True, tag="vaora-revocations", tag_fiel
 
 
 class SignedSettings(msgspec.Struct, frozen=True, tag="vaora-settings", tag_field="type"):
-    """What the central may change from afar. `seal` is its public key.
+    """What the central may change from afar; what it says nothing of stays as in the kiosk's file.
 
-    A kiosk seals to the new key from its next check-in on; what is sealed already stays as it is,
-    so the central keeps its old key as long as an old backlog may come.
+    `seal` is its public key. A kiosk seals to the new key from its next check-in on; what is
+    sealed already stays as it is, so the central keeps its old key as long as an old backlog may
+    come. A table replaces the kiosk's whole, but for `LOCAL` keys of the policy.
     """
 
     version: Version
     issued: str
-    seal: str
+    seal: str | None = None
+    door: Door | None = None
+    policy: Policy | None = None
+    epidemic: Epidemic | None = None
 
 
-ListT = TypeVar("ListT", TrustList, Revocations, SignedSettings)
+class Release(msgspec.Struct, frozen=True, tag="vaora-release", tag_field="type"):
+    """A package for kiosks to change to: its own version, and the bytes it is made of."""
+
+    version: Version
+    issued: str
+    package: Annotated[str, Meta(pattern=r"^[0-9][A-Za-z0-9.+~]{0,31}$")]
+    arch: Literal["arm64", "amd64"]
+    bytes: Annotated[int, Meta(ge=1, le=LONGEST_PACKAGE_BYTES)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-def sign(document: TrustList | Revocations | SignedSettings, key: SigningKey) -> bytes:
+ListT = TypeVar("ListT", TrustList, Revocations, SignedSettings, Release)
+
+
+def in_force(loaded: Settings, told: SignedSettings | None) -> Settings:
+    """The settings that count: the kiosk's file, and what was signed in place of its tables."""
+    if told is None:
+        return loaded
+    policy = loaded.policy
+    if told.policy is not None:
+        kept = {key: getattr(loaded.policy, key) for key in LOCAL}
+        policy = msgspec.structs.replace(told.policy, **kept)
+    return msgspec.structs.replace(
+        loaded,
+        seal=loaded.seal if told.seal is None else told.seal,
+        door=told.door or loaded.door,
+        policy=policy,
+        epidemic=told.epidemic or loaded.epidemic,
+    )
+
+
+def sign(document: TrustList | Revocations | SignedSettings | Release, key: SigningKey) -> bytes:
     return key.sign(msgspec.json.encode(document))
 
 

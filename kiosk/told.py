@@ -35,7 +35,8 @@ class Told:
 
     def seal(self) -> CentralSeal | None:
         """The central's key as it was told last; None where it never was."""
-        return CentralSeal(self._found.seal) if self._found is not None else None
+        found = self._found
+        return CentralSeal(found.seal) if found is not None and found.seal else None
 
     def refresh(self) -> bool:
         """Take what arrived, if it is right; whether something else is in force now."""
@@ -72,7 +73,8 @@ class Told:
     def _checked(self, file: Path, raw: bytes) -> SignedSettings:
         try:
             found = signed_list.read(raw, SignedSettings, self._authority)
-            CentralSeal(found.seal)
+            if found.seal is not None:
+                CentralSeal(found.seal)
         except SignedListError as error:
             raise SignedListError(f"{file}: {error}") from error
         except SealError as error:

@@ -3,6 +3,7 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.init import init
 
 
 @click.group(help=__doc__)
@@ -12,6 +13,7 @@ def main() -> None:
 
 
 # the fleet itself, and who belongs to it
+main.add_command(init)
 
 
 # the list of doors

@@ -13,6 +13,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from checkin import cose
+from checkin.cose import CoseError, SigningKey
+from checkin.identity import Authority
+
 # A page of settings; anything much longer is another file given by mistake.
 LONGEST_FILE_BYTES = 64 * 1024
 
@@ -215,3 +219,34 @@ def written(settings: FleetSettings) -> str:
         for key, value in msgspec.to_builtins(settings).items()
     ]
     return "\n".join([*lines, ""])
+
+
+def kiosks_authority(folder: FleetFolder) -> Authority:
+    """Who certifies kiosks and their cards. Raises `FleetError`."""
+    return Authority(_content(folder.kiosks), _content(folder.kiosks_key))
+
+
+def signing_key(file: Path) -> SigningKey:
+    """The settings' or the passes' key in `file`. Raises `FleetError`."""
+    try:
+        return SigningKey(cose.from_base64(_content(file).decode("ascii")))
+    except (CoseError, ValueError) as error:
+        raise FleetError(f"{file}: is no signing key; bring it back from the backup") from error
+
+
+def public_text(file: Path) -> str:
+    """What a `.pub` in `public/` says, as settings and lists have it. Raises `FleetError`."""
+    try:
+        return _content(file).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise FleetError(f"{file}: is no public key; bring it back from the backup") from error
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(LONGEST_FILE_BYTES)
+    except OSError as error:
+        raise FleetError(
+            f"{file}: can't be read ({error.strerror}); bring it back from the backup"
+        ) from error

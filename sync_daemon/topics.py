@@ -4,6 +4,13 @@ vaora/v1/<checkpoint>/<kiosk>/checkins   up
 vaora/v1/<checkpoint>/<kiosk>/state      up, retained
 vaora/v1/<checkpoint>/<kiosk>/receipt    down
 vaora/v1/<checkpoint>/<kiosk>/settings   down, retained
+vaora/v1/<checkpoint>/<kiosk>/renewal      up
+vaora/v1/<checkpoint>/<kiosk>/certificate  down
+vaora/v1/claim/<kiosk>/request           up, from a kiosk that has no certificate yet
+vaora/v1/claim/<kiosk>/answer            down
+vaora/v1/trust, vaora/v1/revocations     down, retained
+vaora/v1/update/<arch>                   down, retained
+vaora/v1/update/<arch>/<sha256>/<n>      down, retained: the parts of a package
 """
 
 from dataclasses import dataclass
@@ -58,9 +65,41 @@ class Address:
     def settings(self) -> str:
         return self.topic("settings")
 
+    @property
+    def renewal(self) -> str:
+        return self.topic("renewal")
+
+    @property
+    def certificate(self) -> str:
+        return self.topic("certificate")
+
 
 ALL_CHECKINS = Address("+", "+").checkins
 ALL_STATES = Address("+", "+").state
+ALL_RENEWALS = Address("+", "+").renewal
+
+ALL_CLAIMS = f"{ROOT}/claim/+/request"
+TRUST = f"{ROOT}/trust"
+REVOCATIONS = f"{ROOT}/revocations"
+
+# A part of a package in one message: mosquitto's limit in provisioning/broker is eight times this.
+PART_BYTES = 131_072
+
+
+def claim_request(kiosk: str) -> str:
+    return f"{ROOT}/claim/{kiosk}/request"
+
+
+def claim_answer(kiosk: str) -> str:
+    return f"{ROOT}/claim/{kiosk}/answer"
+
+
+def update(arch: str) -> str:
+    return f"{ROOT}/update/{arch}"
+
+
+def update_part(arch: str, sha256: str, number: int) -> str:
+    return f"{ROOT}/update/{arch}/{sha256}/{number}"
 
 
 def address(topic: str) -> tuple[Address, str]:

@@ -16,6 +16,7 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.claim",
     "checkin.cose",
     "checkin.event",
     "checkin.passes",
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "checkin": ANY | {"checkin"},
     # Signatures are arithmetic: the packages for them touch nothing of the world.
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
+    "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
@@ -79,7 +81,7 @@ MAY_IMPORT = {
 OWNERS = {
     "base45": {"checkin.cose"},
     "cbor2": {"checkin.cose"},
-    "cryptography": {"checkin.cose"},
+    "cryptography": {"checkin.cose", "checkin.identity"},
     "segno": {"provisioning.qr"},
     "click": {
         "checkin.command_line",
@@ -98,8 +100,13 @@ OWNERS = {
     "paho": {"sync_daemon.broker"},
     "picamera2": {"kiosk.devices.pi_camera"},
     "pyzbar": {"kiosk.devices.zbar"},
-    "sqlite3": {"checkin.outbox", "checkin.outbox_forms", "central.store"},
-    "sqlite_utils": {"checkin.outbox_forms", "central.store"},
+    "sqlite3": {
+        "checkin.outbox",
+        "checkin.outbox_forms",
+        "central.store",
+        "provisioning.register",
+    },
+    "sqlite_utils": {"checkin.outbox_forms", "central.store", "provisioning.register"},
     "zxingcpp": {"kiosk.devices.zxing"},
 }
 
@@ -121,7 +128,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "add_command", "fleet_option",
+    "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
 }  # fmt: skip
 
 

@@ -1,0 +1,65 @@
+"""What is said to people, in the language of `LANG`: English or Vietnamese.
+
+By gettext, whose catalogues are `checkin/locale/<language>/LC_MESSAGES/vaora.mo`. The words in the
+code are the English ones. `_` looks up while the program runs, never while it is imported, so that
+a test or a label may ask for another language.
+"""
+
+import gettext
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+DOMAIN = "vaora"
+FOLDER = Path(__file__).parent / "locale"
+LANGUAGES = ("en", "vi")
+
+# gettext(3): the first that is set decides.
+_VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+
+_chosen: ContextVar[str] = ContextVar("language", default="")
+
+
+def _(text: str) -> str:
+    """`text` in the language in use."""
+    return _catalogue(language()).gettext(text)
+
+
+def plural(one: str, many: str, count: int) -> str:
+    """`one` or `many`, whichever is right for `count`, in the language in use."""
+    return _catalogue(language()).ngettext(one, many, count)
+
+
+def N_(text: str) -> str:  # noqa: N802  gettext's own name
+    """Mark `text` for the catalogue; it is looked up by `_` where it is shown."""
+    return text
+
+
+def language() -> str:
+    """`en` or `vi`."""
+    if chosen := _chosen.get():
+        return chosen
+    for name in _VARIABLES:
+        for wanted in os.environ.get(name, "").split(":"):
+            if wanted:
+                short = wanted.split(".", maxsplit=1)[0].split("_", maxsplit=1)[0].lower()
+                return short if short in LANGUAGES else "en"
+    return "en"
+
+
+@contextmanager
+def in_language(wanted: str) -> Iterator[None]:
+    """Speak `wanted` meanwhile: a label is for who reads it, not for who prints it."""
+    before = _chosen.set(wanted)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
+
+
+@cache
+def _catalogue(wanted: str) -> gettext.NullTranslations:
+    return gettext.translation(DOMAIN, FOLDER, [wanted], fallback=True)

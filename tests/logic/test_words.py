@@ -1,0 +1,38 @@
+"""Which language people are spoken to in."""
+
+import pytest
+
+from checkin import words
+
+
+@pytest.mark.parametrize(
+    ("told", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "vi_VN.UTF-8"}, "vi"),
+        ({"LANG": "vi_VN.UTF-8", "LC_ALL": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "vi:en"}, "vi"),
+        ({"LANG": "vi"}, "vi"),
+        ({"LANG": "../../etc"}, "en"),
+    ],
+)
+def test_the_environment_decides(told, language, monkeypatch):
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert words.language() == language
+
+
+def test_a_label_may_speak_another_language_meanwhile(monkeypatch):
+    monkeypatch.setenv("LANGUAGE", "en")
+    with words.in_language("vi"):
+        assert words.language() == "vi"
+    assert words.language() == "en"
+
+
+def test_a_text_without_a_translation_is_said_as_it_stands():
+    with words.in_language("en"):
+        assert words._("no such text") == "no such text"
+        assert words.plural("one", "many", 2) == "many"
