@@ -19,6 +19,7 @@ PURE = (
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
+    "checkin.marks",
     "checkin.passes",
     "kiosk.logic",
     "kiosk.ports",
@@ -35,11 +36,19 @@ MAY_IMPORT = {
     # Signatures are arithmetic: the packages for them touch nothing of the world.
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
+    "checkin.marks": HARMLESS,
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
-    | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"},
+    | {
+        "kiosk.logic",
+        "kiosk.ports",
+        "checkin.event",
+        "checkin.marks",
+        "checkin.cose",
+        "checkin.passes",
+    },
     "kiosk.devices": ANY | {"kiosk.devices", "kiosk.ports"},
     "kiosk.loop": ANY
     | {
@@ -129,6 +138,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
+    "text",
 }  # fmt: skip
 
 
