@@ -90,7 +90,9 @@ def of_image(image: Official, folder: Path, *, with_sources: bool = True) -> Apt
         (folder / name).mkdir(parents=True)
     status = image.read(DPKG_STATUS)
     if not status.strip():
-        raise AptError(f"{image.file}: has no list of its packages ({DPKG_STATUS}); download it again")
+        raise AptError(
+            f"{image.file}: has no list of its packages ({DPKG_STATUS}); download it again"
+        )
     (folder / "status").write_bytes(status)
     if with_sources:
         _take_sources(image, folder)

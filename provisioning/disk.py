@@ -34,7 +34,13 @@ DATA_LABEL = "vaora-data"
 SECOND_TABLE_BYTES = MIB
 
 LINUX = {"dos": "83", "gpt": "0FC63DAF-8483-4772-8E79-3D69D8477DE4"}
-FAT = {"c", "b", "e", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"}
+FAT = {
+    "c",
+    "b",
+    "e",
+    "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7",
+    "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+}
 
 
 class DiskError(ValueError):

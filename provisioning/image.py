@@ -137,7 +137,9 @@ def check(image: Path, files: Mapping[str, bytes]) -> None:
     if len(words) != 1 or boot_partition.command_line(words[0]).split() != [
         word for word in words[0].split() if word not in boot_partition.RUN_ONCE
     ]:
-        raise ImageError(f"{image}: {COMMAND_LINE} would grow root over the data, or isn't one line")
+        raise ImageError(
+            f"{image}: {COMMAND_LINE} would grow root over the data, or isn't one line"
+        )
     label = tools.run("debugfs", "-R", "stats -h", f"{image}?offset={table.partitions[-1].begin}")
     if len(table.partitions) != 3 or f"{DATA_LABEL}\n".encode() not in label:  # noqa: PLR2004
         raise ImageError(f"{image}: has no partition {DATA_LABEL}; make it again")
@@ -158,9 +160,7 @@ def _write(image: Path, seed: Mapping[str, bytes], clock_chip: str) -> dict[str,
     files = {
         **seed,
         COMMAND_LINE: boot_partition.command_line(line, runs_once=FIRST_RUN in seed).encode(),
-        CONFIG: boot_partition.config(
-            config, pins=_outputs(seed), clock_chip=clock_chip
-        ).encode(),
+        CONFIG: boot_partition.config(config, pins=_outputs(seed), clock_chip=clock_chip).encode(),
     }
     boot.write(files)
     return files
@@ -184,7 +184,7 @@ def outputs(panel: Panel) -> list[int]:
 
 
 def _check_fat(image: Path, where: ranges.Range) -> None:
-    """fsck looks at a copy of the boot partition: it can't be told where one begins in a file."""
+    """Have fsck look at a copy of the boot partition: it can't be told where one begins in a file."""
     if tools.find("fsck.fat") is None:
         return
     with tempfile.TemporaryDirectory(dir=image.parent) as folder:

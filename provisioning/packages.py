@@ -16,7 +16,7 @@ from pathlib import Path
 
 from provisioning import apt, tools
 from provisioning.apt import Apt, AptError
-from provisioning.official import Official
+from provisioning.official import DPKG_STATUS, Official
 from provisioning.tools import ToolError
 
 # What an appliance needs beside what our package names: root under an overlay (overlayroot and the
@@ -163,7 +163,7 @@ def _chosen(fetcher: Apt, ours: Ours, needed: Sequence[str]) -> list[str]:
 
 
 def _check_folder(image: Official, ours: Ours, folder: Path, needed: Sequence[str]) -> None:
-    """apt says whether what lies in `folder` is enough for the image, without any source."""
+    """Have apt say whether what lies in `folder` is enough for the image, without any source."""
     files = sorted(folder.glob("*.deb"))
     if not files:
         raise PackagesError(f"{folder}: has no .deb in it; name the folder with the packages")
@@ -182,7 +182,7 @@ def _check_folder(image: Official, ours: Ours, folder: Path, needed: Sequence[st
 def _installed(image: Official) -> Iterator[str]:
     """The names of the packages that the image has."""
     name = ""
-    for line in image.read(apt.DPKG_STATUS).decode("utf-8", "replace").splitlines():
+    for line in image.read(DPKG_STATUS).decode("utf-8", "replace").splitlines():
         if line.startswith("Package: "):
             name = line.removeprefix("Package: ").strip()
         elif line.startswith("Status: ") and line.endswith(" installed"):

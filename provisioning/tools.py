@@ -43,9 +43,7 @@ def find(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(PLACES))
 
 
-def run(
-    name: str, *words: str, given: bytes = b"", env: Mapping[str, str] | None = None
-) -> bytes:
+def run(name: str, *words: str, given: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
     """What the program says. Raises `ToolError` where it is missing or ends with an error."""
     program = find(name)
     if program is None:

@@ -85,7 +85,14 @@ def root_folder(folder, *, release="trixie", arch="arm64", status=None):
 
 
 def official(
-    file, *, release="trixie", arch="arm64", status=None, apt_of=None, label="dos", boot_bytes=BOOT_BYTES
+    file,
+    *,
+    release="trixie",
+    arch="arm64",
+    status=None,
+    apt_of=None,
+    label="dos",
+    boot_bytes=BOOT_BYTES,
 ):
     """Make the image `file`; `apt_of` is a real root whose apt settings and keys it gets."""
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +101,9 @@ def official(
         if apt_of is not None:
             shutil.copytree(apt_of / "etc" / "apt", root / "etc" / "apt", symlinks=True)
             shutil.copytree(
-                apt_of / "usr" / "share" / "keyrings", root / "usr" / "share" / "keyrings", symlinks=True
+                apt_of / "usr" / "share" / "keyrings",
+                root / "usr" / "share" / "keyrings",
+                symlinks=True,
             )
         boot = yard / "boot.img"
         with boot.open("wb") as made:
