@@ -14,7 +14,7 @@ from provisioning.ranges import Range
 
 HEAD_BYTES = 1024 * 1024
 
-# Flushed this often, so that the progress shown is the card's and not that of this machine's memory.
+# Flushed this often, so that the progress shown is the card's, not that of this machine's memory.
 FLUSH_EVERY = 16
 
 # Places behind the image that are written and read back, to see whether the card has what it says.

@@ -27,8 +27,6 @@ SETTINGS = "vaora/kiosk.toml"
 # Nobody but who makes them reads images: each holds a token.
 MODE = 0o600
 
-CHUNK_BYTES = 4 * 1024 * 1024
-
 
 class ImageError(ValueError):
     """An image can't be made or isn't whole; the message says why and what to do."""
@@ -40,8 +38,8 @@ class Sheet(msgspec.Struct, frozen=True):
     kiosk: str
     made_at: str
     base_sha256: str  # of the official image, as it was downloaded
-    image_sha256: str
-    seed_sha256: str
+    image_digest: str  # `ranges.digest`
+    seed_digest: str
     package: str  # the version of ours
     token: str  # its fingerprint; the token itself is in the image alone
 
@@ -100,8 +98,8 @@ def make(
             kiosk=kiosk,
             made_at=at,
             base_sha256=prepared.base.sha256,
-            image_sha256=sha256(beside),
-            seed_sha256=_digest(seed),
+            image_digest=ranges.digest(beside),
+            seed_digest=_digest(seed),
             package=prepared.version,
             token=token,
         )
@@ -146,12 +144,6 @@ def check(image: Path, files: Mapping[str, bytes]) -> None:
     _check_fat(image, table.boot.range)
 
 
-def sha256(file: Path) -> str:
-    """What `sha256sum` says of `file`."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def _write(image: Path, seed: Mapping[str, bytes], clock_chip: str) -> dict[str, bytes]:
     """Put the seed and our words in config.txt and cmdline.txt there; what was written."""
     boot = BootPartition(image, disk.read(image).boot.begin)
@@ -184,7 +176,7 @@ def outputs(panel: Panel) -> list[int]:
 
 
 def _check_fat(image: Path, where: ranges.Range) -> None:
-    """Have fsck look at a copy of the boot partition: it can't be told where one begins in a file."""
+    """Have fsck look at a copy of the boot partition: it wants one alone in its file."""
     if tools.find("fsck.fat") is None:
         return
     with tempfile.TemporaryDirectory(dir=image.parent) as folder:

@@ -23,8 +23,8 @@ class Row:
     device_bytes: int
     card_name: str  # as the card says of itself: SC32G
     card_serial: str  # 0x1234abcd; empty where a reader keeps it to itself
-    image_sha256: str
-    seed_sha256: str
+    image_digest: str  # `ranges.digest`
+    seed_digest: str
     token: str  # its fingerprint
     package: str
 

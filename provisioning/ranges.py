@@ -6,6 +6,7 @@ a filesystem might look: only what lies behind the end of root's filesystem, kep
 grow into, says nothing to anybody.
 """
 
+import hashlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,34 @@ def data(file: Path) -> Iterator[Range]:
                 return
             at = os.lseek(opened.fileno(), begin, os.SEEK_HOLE)
             yield Range(begin, at)
+
+
+def digest(file: Path) -> str:
+    """A checksum of `file`, in which what is zero costs nothing.
+
+    SHA-256 over place and SHA-256 of each `CHUNK_BYTES` that aren't all zero, and the length: of an
+    image of 6 GB half is a hole, and a laptop takes half a minute for what `sha256sum` says of it.
+    Holes or written zeros give the same.
+    """
+    whole, length = hashlib.sha256(), file.stat().st_size
+    with file.open("rb") as opened:
+        for begin in _places_of_data(file):
+            opened.seek(begin)
+            content = opened.read(CHUNK_BYTES)
+            if content.count(0) != len(content):
+                whole.update(begin.to_bytes(8, "big") + hashlib.sha256(content).digest())
+    whole.update(length.to_bytes(8, "big"))
+    return whole.hexdigest()
+
+
+def _places_of_data(file: Path) -> Iterator[int]:
+    """Where each chunk of `file` begins that isn't a hole alone."""
+    following = 0
+    for each in data(file):
+        first = each.begin - each.begin % CHUNK_BYTES
+        for begin in range(max(first, following), each.end, CHUNK_BYTES):
+            yield begin
+            following = begin + CHUNK_BYTES
 
 
 def copy(source: Path, into: Path, *, at: int = 0) -> None:
