@@ -5,7 +5,7 @@ none, and looks as empty as it should.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,9 +17,9 @@ HEAD_BYTES = 1024 * 1024
 # Flushed this often, so that the progress shown is the card's, not that of this machine's memory.
 FLUSH_EVERY = 16
 
-# Places behind the image that are written and read back, to see whether the card has what it says.
-# A counterfeit has a real size of a half to a sixteenth: of so many places most are missing.
-PROBES = 32
+# Places behind the image that are marked and looked at again, spread evenly: a counterfeit has a
+# real size of a half to a sixteenth of what it says, and loses or misplaces most of them.
+PROBES = 128
 PROBE_BYTES = 4096
 
 Progress = Callable[[int], None]
@@ -40,11 +40,18 @@ def probe(disk: Disk, image_bytes: int, disk_bytes: int, nonce: bytes) -> None:
 
     What lies there is nobody's yet: first boot makes the data partition of it, for the outbox.
     """
-    places = list(_places(image_bytes, disk_bytes))
-    for place in places:
+    for place in places(image_bytes, disk_bytes):
         disk.write_at(place, _mark(nonce, place))
     disk.flush()
-    for place in places:
+    look_again(disk, image_bytes, disk_bytes, nonce)
+
+
+def look_again(disk: Disk, image_bytes: int, disk_bytes: int, nonce: bytes) -> None:
+    """See whether the marks of `probe` are still there. Raises `FlashError`.
+
+    Once more behind the image: of a card that goes round in circles it may have taken their place.
+    """
+    for place in places(image_bytes, disk_bytes):
         if disk.read_at(place, PROBE_BYTES) != _mark(nonce, place):
             raise FlashError(
                 f"this card says it holds {disk_bytes / 10**9:.1f} GB, but forgets what is written "
@@ -53,11 +60,37 @@ def probe(disk: Disk, image_bytes: int, disk_bytes: int, nonce: bytes) -> None:
             )
 
 
-def put(image: Path, what: Sequence[Range], disk: Disk, progress: Progress) -> None:
+def places(image_bytes: int, disk_bytes: int) -> list[int]:
+    """Where behind the image a card is asked whether it has what it says.
+
+    Evenly to the last block, for a card that loses what is written; and as far behind the first of
+    them as each power of two, for one that has so many bytes and begins from the front again: its
+    controller leaves out the upper bits of a place.
+    """
+    begin = -(-image_bytes // PROBE_BYTES) * PROBE_BYTES
+    last = disk_bytes // PROBE_BYTES * PROBE_BYTES - PROBE_BYTES
+    if last < begin:
+        return []
+    blocks = (last - begin) // PROBE_BYTES
+    even = {begin + blocks * n // PROBES * PROBE_BYTES for n in range(PROBES + 1)}
+    round_again = {begin + (1 << n) for n in range(12, 48) if begin + (1 << n) <= last}
+    return sorted(even | round_again)
+
+
+def put(
+    image: Path,
+    what: Sequence[Range],
+    disk: Disk,
+    *,
+    disk_bytes: int,
+    nonce: bytes,
+    progress: Progress,
+) -> None:
     """Write the bytes `what` of `image` to `disk` and read them back. Raises `FlashError`.
 
     `progress` is told the bytes that were done, each twice: written, and read.
     """
+    image_bytes = image.stat().st_size
     head = Range(0, HEAD_BYTES)
     rest = [Range(max(each.begin, HEAD_BYTES), each.end) for each in what if each.end > HEAD_BYTES]
     with image.open("rb") as source:
@@ -67,9 +100,11 @@ def put(image: Path, what: Sequence[Range], disk: Disk, progress: Progress) -> N
             return source.read(len(piece))
 
         disk.write_at(0, bytes(HEAD_BYTES))
+        probe(disk, image_bytes, disk_bytes, nonce)
         for part in (rest, [head]):
             _write(part, content, disk, progress)
             _compare(part, content, disk, progress)
+            look_again(disk, image_bytes, disk_bytes, nonce)
 
 
 def _write(
@@ -97,14 +132,6 @@ def _compare(
                 "GB: it is broken or counterfeit; throw it away and take another"
             )
         progress(len(piece))
-
-
-def _places(image_bytes: int, disk_bytes: int) -> Iterator[int]:
-    """Evenly spread behind the image, the last at the very end."""
-    room = (disk_bytes - image_bytes) // PROBE_BYTES
-    for n in range(min(PROBES, room)):
-        step = room - 1 - (room - 1) * n // PROBES
-        yield image_bytes + step * PROBE_BYTES
 
 
 def _mark(nonce: bytes, place: int) -> bytes:

@@ -54,6 +54,24 @@ Version: 1.22.21
 
 """
 
+# A kiosk's seed, for whoever has no fleet at hand: made-up secrets in the places of real ones.
+KEY = "-----BEGIN PRIVATE KEY-----\nMADEUP{}\n-----END PRIVATE KEY-----\n"
+SEED = {
+    "user-data": b"#cloud-config\nhostname: door-1\n",
+    "meta-data": b"instance-id: door-1\n",
+    "network-config": b"version: 2\n",
+    "vaora/first-boot.sh": b"#!/bin/sh\n",
+    "vaora/kiosk.toml": b'seal = "off"\n[kiosk]\nid = "door-1"\n[panel]\namber_pin = 24\n'
+    b"test_button_pin = 6\n",
+    "vaora/claim.pem": KEY.format("CLAIM").encode(),
+    "vaora/claim.token": b"VT1-MADEUP\n",
+}
+PACKAGES = {
+    "vaora/vaora.deb": b"a package" * 300_000,
+    "vaora/packages/busybox_1%3a1.37.0-6+b9_arm64.deb": b"another",
+    "vaora/packages.sha256": b"checksums\n",
+}
+
 
 def run(*command, given=b""):
     done = subprocess.run(
