@@ -20,8 +20,9 @@ from provisioning.official import DPKG_STATUS, Official
 from provisioning.tools import ToolError
 
 # What an appliance needs beside what our package names: root under an overlay (overlayroot and the
-# busybox it has in the initramfs), and the disk laid out and grown (first-boot.sh).
-NEEDED = ("overlayroot", "busybox", "fdisk", "e2fsprogs")
+# busybox it has in the initramfs), the disk laid out and grown (first-boot.sh), and the modem of
+# kiosks with a SIM, which NetworkManager leaves to ModemManager.
+NEEDED = ("overlayroot", "busybox", "fdisk", "e2fsprogs", "modemmanager")
 
 OURS = "vaora.deb"
 FOLDER = "packages"
