@@ -20,11 +20,14 @@ _WAY = re.compile(r"Acquire::(https?::|ftp::|Check-|Retries).* \"[^\"]")
 # Where the image's sources say that their keys lie.
 _KEYS = re.compile(r"/(?:usr/share|etc/apt)/keyrings(?=/)")
 
+_FOLDERS = ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "etc", "keys", "none")
+_EMPTY_FOLDERS = ("etc/apt/sources.list.d", "etc/apt/preferences.d")  # else the image's are there
+
 CONFIGURATION = """\
 Dir "{folder}";
 Dir::State::status "{folder}/status";
-Dir::Etc::main "none";
-Dir::Etc::parts "none";
+Dir::Etc::main "{folder}/none/none";
+Dir::Etc::parts "{folder}/none";
 APT::Architecture "{arch}";
 APT::Architectures {{ "{arch}"; }};
 APT::Install-Recommends "false";
@@ -77,7 +80,9 @@ class Apt:
         try:
             return tools.run(name, *words, env={"APT_CONFIG": str(self.folder / "apt.conf")})
         except ToolError as error:
-            raise AptError(str(error)) from error
+            # Which package lacks which, it says beside its errors.
+            lacking = [line.strip() for line in error.output.splitlines() if "Depends:" in line]
+            raise AptError("; ".join([str(error), *lacking])) from error
 
 
 def of_image(image: Official, folder: Path, *, with_sources: bool = True) -> Apt:
@@ -86,7 +91,7 @@ def of_image(image: Official, folder: Path, *, with_sources: bool = True) -> Apt
     Without its sources it knows of nothing but what is installed there and what it is given.
     """
     folder = folder.resolve()
-    for name in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "etc", "keys"):
+    for name in (*_FOLDERS, *(() if with_sources else _EMPTY_FOLDERS)):
         (folder / name).mkdir(parents=True)
     status = image.read(DPKG_STATUS)
     if not status.strip():

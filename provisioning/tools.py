@@ -35,7 +35,12 @@ LAST_WORDS = 600
 
 
 class ToolError(OSError):
-    """A program is missing or failed; the message has its last words, or the package to install."""
+    """A program is missing or failed; the message has its last words, or the package to install.
+
+    `output` is what it said beside its errors.
+    """
+
+    output = ""
 
 
 def find(name: str) -> str | None:
@@ -62,5 +67,7 @@ def _done(command: Sequence[str], given: bytes, env: Mapping[str, str]) -> bytes
         raise ToolError(f"{name}: {error}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        raise ToolError(f"{name} ended with {done.returncode}: {said[-LAST_WORDS:]}")
+        error = ToolError(f"{name} ended with {done.returncode}: {said[-LAST_WORDS:]}")
+        error.output = done.stdout.decode("utf-8", "replace")
+        raise error
     return done.stdout

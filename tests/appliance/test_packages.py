@@ -123,7 +123,7 @@ def test_first_boot_can_check_what_lies_there(image, ours, fetched, tmp_path):
 @pytest.mark.parametrize(
     ("left_out", "said"),
     [
-        ("tree", "tree"),
+        ("tree", "Depends: tree"),
         ("hello", "python3-not-of-debian or hello is missing"),
         ("busybox", "busybox"),
     ],
