@@ -68,12 +68,12 @@ class Apt:
         (into / "partial").mkdir(parents=True, exist_ok=True)
         # Our own comes from the technician's machine and has no signature; its hash goes along.
         where = ("-o", f"Dir::Cache::archives={into.resolve()}/")
-        self._run("apt-get", "-qq", "install", "--download-only", *where, *names)
+        self._run("apt-get", "-q", "install", "--download-only", *where, *names)
         (into / "partial").rmdir()
 
     def would_install(self, names: Sequence[str]) -> list[str]:
         """What would be installed for `names`. Raises `AptError` where something is missing."""
-        said = self._run("apt-get", "-qq", "install", "--simulate", *names).decode()
+        said = self._run("apt-get", "-q", "install", "--simulate", *names).decode()
         return [line.split()[1] for line in said.splitlines() if line.startswith("Inst ")]
 
     def _run(self, name: str, *words: str) -> bytes:

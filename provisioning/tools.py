@@ -67,7 +67,7 @@ def _done(command: Sequence[str], given: bytes, env: Mapping[str, str]) -> bytes
         raise ToolError(f"{name}: {error}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        error = ToolError(f"{name} ended with {done.returncode}: {said[-LAST_WORDS:]}")
-        error.output = done.stdout.decode("utf-8", "replace")
-        raise error
+        failed = ToolError(f"{name} ended with {done.returncode}: {said[-LAST_WORDS:]}")
+        failed.output = done.stdout.decode("utf-8", "replace")
+        raise failed
     return done.stdout
