@@ -3,7 +3,12 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.check import check
+from provisioning.commands.enrol import enrol
+from provisioning.commands.flash import flash
+from provisioning.commands.image import image
 from provisioning.commands.init import init
+from provisioning.commands.retire import retire
 
 
 @click.group(help=__doc__)
@@ -14,12 +19,16 @@ def main() -> None:
 
 # the fleet itself, and who belongs to it
 main.add_command(init)
+main.add_command(enrol)
+main.add_command(retire)
 
 
 # the list of doors
-
+main.add_command(check)
 
 # images and cards
+main.add_command(image)
+main.add_command(flash)
 
 
 # paper

@@ -16,6 +16,7 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.blinks",
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
@@ -23,6 +24,7 @@ PURE = (
     "checkin.passes",
     "kiosk.logic",
     "kiosk.ports",
+    "sync_daemon.claiming",
     "sync_daemon.protocol",
     "sync_daemon.reasons",
     "sync_daemon.topics",
@@ -38,12 +40,14 @@ MAY_IMPORT = {
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
     "checkin.marks": HARMLESS,
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
+    "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
     | {
         "kiosk.logic",
         "kiosk.ports",
+        "checkin.blinks",
         "checkin.event",
         "checkin.marks",
         "checkin.cose",
@@ -72,9 +76,13 @@ MAY_IMPORT = {
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
+    "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
+    "sync_daemon.identity": ANY | {"checkin"},
+    "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
+    "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
     "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
-    "sync_daemon.certificate": ANY | {"sync_daemon.broker"},
+    "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
@@ -84,6 +92,12 @@ MAY_IMPORT = {
     | {"checkin", "central", "sync_daemon.protocol", "sync_daemon.topics", "sync_daemon.broker"},
     "central.times": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "provisioning": ANY | {"checkin", "provisioning"},
+    # The fleet's own programs speak MQTT by the daemon's adapter, as the central does.
+    "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.enrolment_desk": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.commands": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
 
 # Each third-party package and the modules that may know it.
@@ -138,7 +152,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
-    "text",
+    "text", "Pace", "Column", "one_of",
 }  # fmt: skip
 
 

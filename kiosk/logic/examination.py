@@ -7,26 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from checkin.blinks import PARTS
 from checkin.marks import joined, text
 
 # What the printed test code holds: held before the camera, it asks the kiosk how it is.
 TEST_CODE = b"VAORA:TEST"
-
-# In the order in which one depends on another. Their numbers are blinked, printed on labels and
-# read out over the telephone: a part that comes later is added at the end.
-PARTS = (
-    "camera",
-    "lights",
-    "buttons",
-    "clock",
-    "disk",
-    "outbox",
-    "broker",
-    "certificate",
-    "central",
-    "kiosk",
-    "rules",
-)
 
 # A camera of 30 frames a second that gives fewer than this is in trouble.
 SLOW_PART = 0.5
