@@ -26,8 +26,12 @@ ALIGNMENT_BYTES = 4 * MIB
 ROOT_BYTES = 5 * GIB
 ROOM_IN_ROOT_BYTES = 2 * GIB
 
-# In the image; first boot grows it to the card's end.
-DATA_BYTES = 256 * MIB
+# In the image; first boot grows it to the card's end. All of it is written to each card and read
+# back, so it is no larger than a kiosk could serve a while with: a hundred thousand check-ins.
+DATA_BYTES = 64 * MIB
+
+# How far it may grow: 256 GiB, in blocks of 4 KiB. ext4 keeps the room for its own tables.
+DATA_GROWS_TO = 256 * GIB // 4096
 DATA_LABEL = "vaora-data"
 
 # GPT keeps a second table at the end.
@@ -155,9 +159,10 @@ def _make_data(image: Path, at: int) -> None:
         beside = Path(folder) / "data"
         _lengthen(beside, DATA_BYTES)
         # As for a large disk, which it will be: blocks of 4 KiB, and few inodes, as the outbox is
-        # one file. A journal of 16 MiB stays when it has grown. 1 % for root is enough to repair.
+        # one file. The journal of 16 MiB stays when it has grown. 1 % for root is enough to repair.
         size = ("-b", "4096", "-i", "65536", "-J", "size=16", "-m", "1")
-        tools.run("mke2fs", "-q", "-F", "-t", "ext4", "-L", DATA_LABEL, *size, str(beside))
+        grows = ("-E", f"resize={DATA_GROWS_TO}")
+        tools.run("mke2fs", "-q", "-F", "-t", "ext4", "-L", DATA_LABEL, *size, *grows, str(beside))
         ranges.copy(beside, image, at=at)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class ManifestError(OSError):
-    """The row can't be written; the message says which file."""
+    """The manifest can't be read or added to; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,24 @@ def append(file: Path, row: Row) -> None:
             f"{file}: the row can't be added ({error.strerror}); the card itself is right: note "
             f"its kiosk {row.kiosk} and serial {row.card_serial or 'unknown'} by hand"
         ) from error
+
+
+def with_token(file: Path, token: str) -> Row | None:
+    """The last card that the image with this token was written to, if there is one."""
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            rows = [row for row in csv.DictReader(opened) if row.get("token") == token]
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(
+            f"{file}: can't be read ({error}); put it back from its backup"
+        ) from error
+    if not rows:
+        return None
+    row = {field.name: rows[-1].get(field.name) or "" for field in fields(Row)}
+    length = row.pop("device_bytes")
+    return Row(device_bytes=int(length) if length.isdigit() else 0, **row)
 
 
 def _begun(before: bytes) -> bytes:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from provisioning import disk, tools
 from provisioning.disk import DiskError, Table
@@ -26,7 +27,8 @@ LONGEST_LIST_BYTES = 256 * 1024
 LONGEST_IMAGE_BYTES = 32 * 1024 * 1024 * 1024
 
 # The releases whose first boot we know, and the form of the seed that each reads.
-FORMS = {"trixie": "cloud-init", "bookworm": "bookworm"}
+Form = Literal["cloud-init", "bookworm"]
+FORMS: dict[str, Form] = {"trixie": "cloud-init", "bookworm": "bookworm"}
 
 DPKG_STATUS = "/var/lib/dpkg/status"
 OS_RELEASE = "/usr/lib/os-release"  # /etc/os-release is a link to it
@@ -53,7 +55,7 @@ class Official:
     table: Table
 
     @property
-    def form(self) -> str:
+    def form(self) -> Form:
         """The form of the seed that this OS reads on its first boot."""
         return FORMS[self.release]
 
@@ -184,8 +186,8 @@ def _sha256(file: Path, progress: Progress) -> str:
 
 def _unpack(file: Path, into: Path, progress: Progress) -> None:
     """Unpack, with holes where there are only zeros: an image is a quarter of them."""
-    length = 0
-    with lzma.open(file) as packed, into.open("wb") as out:
+    length = done = 0
+    with file.open("rb") as raw, lzma.open(raw) as packed, into.open("wb") as out:
         while chunk := packed.read(CHUNK_BYTES):
             length += len(chunk)
             if length > LONGEST_IMAGE_BYTES:
@@ -194,5 +196,6 @@ def _unpack(file: Path, into: Path, progress: Progress) -> None:
                 out.seek(len(chunk), 1)
             else:
                 out.write(chunk)
-            progress(len(chunk))
+            progress(raw.tell() - done)  # how much there will be, an .xz says only at its end
+            done = raw.tell()
         out.truncate(length)

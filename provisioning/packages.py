@@ -25,6 +25,7 @@ from provisioning.tools import ToolError
 NEEDED = ("overlayroot", "busybox", "fdisk", "e2fsprogs", "modemmanager")
 
 OURS = "vaora.deb"
+OURS_BEGINS = "vaora_"
 FOLDER = "packages"
 LIST = "packages.sha256"
 
@@ -64,6 +65,16 @@ def read(file: Path) -> Ours:
         raise PackagesError(f"{file}: is {fields['Package']!r}; give vaora_…_arm64.deb (make deb)")
     digest = hashlib.sha256(content).hexdigest()
     return Ours(file, fields["Version"], fields["Architecture"], digest, wants)
+
+
+def newest(folder: Path, arch: str) -> Path:
+    """Our package for `arch` in `folder`: the only one, or the one that was put there last."""
+    found = sorted(folder.glob(f"{OURS_BEGINS}*_{arch}.deb"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise PackagesError(
+            f"{folder}: has no {OURS_BEGINS}…_{arch}.deb; put it there, or name it with --package"
+        )
+    return found[-1]
 
 
 def _field(file: Path, name: str) -> str:
