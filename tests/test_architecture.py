@@ -172,7 +172,6 @@ CALLED_AT_IMPORT = {
     "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
     "get_args", "Pace", "Column", "one_of",
     "Meaning", "language_option", "pdf_option", "join",
-    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command", "fleet_option", "get_args", "Column", "one_of",
 }  # fmt: skip
 
 
