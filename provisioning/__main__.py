@@ -3,6 +3,7 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.check import check
 from provisioning.commands.enrol import enrol
 from provisioning.commands.init import init
 from provisioning.commands.retire import retire
@@ -21,7 +22,7 @@ main.add_command(retire)
 
 
 # the list of doors
-
+main.add_command(check)
 
 # images and cards
 

@@ -152,8 +152,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
-    "fleet_option", "get_args",
+    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command", "fleet_option", "get_args", "Column", "one_of",
 }  # fmt: skip
 
 
