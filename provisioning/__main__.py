@@ -5,8 +5,10 @@ import click
 from checkin import VERSION
 from provisioning.commands.check import check
 from provisioning.commands.enrol import enrol
+from provisioning.commands.fleet import fleet
 from provisioning.commands.init import init
 from provisioning.commands.retire import retire
+from provisioning.commands.send import send
 
 
 @click.group(help=__doc__)
@@ -31,6 +33,8 @@ main.add_command(check)
 
 
 # kiosks far away
+main.add_command(fleet)
+main.add_command(send)
 
 
 if __name__ == "__main__":

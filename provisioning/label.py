@@ -11,7 +11,7 @@ from checkin import blinks
 from checkin.words import _
 from provisioning import qr
 from provisioning.blink_words import LIGHTS, PARTS, STEPS
-from provisioning.paper import Paper, Place, line_mm
+from provisioning.paper import Paper, Place
 
 WIDTH_MM, HEIGHT_MM = 100.0, 148.0
 MARGIN_MM = 5.0
@@ -33,7 +33,7 @@ ID_MM, CHECKPOINT_MM, NAME_MM, SUPPORT_MM = 8.5, 7.5, 9.0, 9.5
 LIGHT_WIDTHS_MM = (27.0, 24.0, 39.0)
 NUMBER_MM = 5.0
 FOOT_MM = 6.5
-ROW_MM = line_mm(TEXT_PT) + 0.9
+ROW_MM = 4.0  # a line of TEXT_PT and some air
 
 
 @dataclass(frozen=True, slots=True)

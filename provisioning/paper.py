@@ -81,24 +81,31 @@ class Paper:
                 f"{text!r}: {missing!r} can't be printed; write it in Latin letters, as in a "
                 "passport"
             )
-        size_pt, lines = self._fitted(text, place, size_pt, bold=bold)
+        size_pt, lines = self._fitted(text, place.width_mm, place.height_mm, size_pt, bold=bold)
+        if not lines:
+            raise PaperError(f"{text!r}: is too long for its place on the paper; write it shorter")
         height_mm = line_mm(size_pt)
         for number, line in enumerate(lines):
             self._pdf.set_xy(place.left_mm, place.top_mm + number * height_mm)
             self._pdf.cell(place.width_mm, height_mm, line, align=align)
         return place.top_mm + len(lines) * height_mm
 
+    def has_room(self, text: str, width_mm: float, height_mm: float) -> bool:
+        """Whether `text` can be written, if need be in the smallest size."""
+        return bool(self._fitted(text, width_mm, height_mm, SMALLEST_PT)[1])
+
     def _fitted(
-        self, text: str, place: Place, size_pt: float, *, bold: bool
+        self, text: str, width_mm: float, height_mm: float, size_pt: float, *, bold: bool = False
     ) -> tuple[float, list[str]]:
+        """The size and the lines of `text`; no lines where it fits in no size that can be read."""
         while size_pt >= SMALLEST_PT:
             self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
-            lines = self._lines(text, place.width_mm)
+            lines = self._lines(text, width_mm)
             # A hundredth of a millimetre for the sums of floating numbers.
-            if len(lines) * line_mm(size_pt) <= place.height_mm + 0.01:
+            if len(lines) * line_mm(size_pt) <= height_mm + 0.01:
                 return size_pt, lines
             size_pt -= STEP_PT
-        raise PaperError(f"{text!r}: is too long for its place on the paper; write it shorter")
+        return SMALLEST_PT, []
 
     def _lines(self, text: str, width_mm: float) -> list[str]:
         if self._pdf.get_string_width(text) <= width_mm:

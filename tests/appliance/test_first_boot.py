@@ -153,7 +153,10 @@ def test_it_is_enrolled_once_and_what_it_scans_is_confirmed(kiosk, made):
 def replace_claim(machine, card_secrets):
     """As a technician does who was given new ones: the daemon finds them."""
     owned = ["--owner=vaora-sync", "--group=vaora", "--mode=600"]
-    for name, content in (("claim.token", card_secrets.token), ("claim.pem", card_secrets.claim_pem)):
+    for name, content in (
+        ("claim.token", card_secrets.token),
+        ("claim.pem", card_secrets.claim_pem),
+    ):
         beside = machine.shared / "written"
         beside.write_bytes(content if isinstance(content, bytes) else content.encode())
         machine.run("install", *owned, "/mnt/shared/written", f"/var/lib/vaora-identity/{name}")
@@ -176,9 +179,7 @@ def expired(made):
     return Secrets(secrets_of_another_card(made), mine.token)
 
 
-@pytest.mark.parametrize(
-    ("claim", "why"), [(used, "refused: used"), (expired, "refused: expired")]
-)
+@pytest.mark.parametrize(("claim", "why"), [(used, "refused: used"), (expired, "refused: expired")])
 def test_a_token_that_is_no_good_is_refused_and_it_says_so(kiosk, made, claim, why):
     replace_claim(kiosk, claim(made))
     wait_until(lambda: enrolment(kiosk)["standing"] == why, STEP_S, why)
