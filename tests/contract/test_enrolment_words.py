@@ -114,6 +114,9 @@ def test_a_certificate_that_is_of_no_use_is_said(loaded, fleet):
     enrol(loaded, fleet, at=NOON - timedelta(days=400))
     assert "has ended on 2026-10-18" in words(loaded)
     assert look(loaded).standing == "missing"
+    says(loaded, enrolment="enrolled")  # it was, when the daemon looked last
+    assert look(loaded).standing == "missing"
+    assert "put a new claim.pem and claim.token into" in words(loaded)
     settings.Path(loaded.broker.cert_file).write_text("rubbish")
     assert "is no certificate in PEM" in words(loaded)
 
