@@ -43,7 +43,38 @@ LOGIC = "tests/logic/"
 DAYS = "tests/simulation/test_days_at_the_door.py::"
 ANY_WEATHER = DAYS + "test_every_promise_holds_whatever_the_weather"
 
+ENROLMENT = "tests/contract/test_enrolment.py::"
+
 BREAKAGES = [
+    Breakage(
+        "a certificate is taken from who has not the token",
+        "sync_daemon/claiming.py",
+        "    if not proven:\n        return Ignored",
+        "    if not found.nonce:\n        return Ignored",
+        ENROLMENT + "test_an_answer_by_who_has_not_the_token_changes_nothing",
+    ),
+    Breakage(
+        "what was asked for is forgotten with the power",
+        "sync_daemon/identity.py",
+        "        found = self._asked(file)\n",
+        "        found = None\n",
+        ENROLMENT + "test_any_order_of_cuts_answers_and_copies_ends_enrolled_once",
+    ),
+    Breakage(
+        "a certificate for another key is put in place",
+        "sync_daemon/identity.py",
+        "        if not _fits(certificate, asked.key.encode()):\n",
+        "        if not certificate:\n",
+        ENROLMENT + "test_a_proven_answer_that_is_not_what_was_asked_for_changes_nothing",
+    ),
+    Breakage(
+        "a key is used for two certificates",
+        "sync_daemon/identity.py",
+        "found.name == name and not self._is_answered(found)",
+        "found.name == name",
+        "tests/contract/test_renewal.py::"
+        "test_a_cut_between_certificate_and_tidying_asks_with_a_new_key_next_time",
+    ),
     Breakage(
         "a forgery is taken for an expired pass",
         "kiosk/logic/credentials/hc1.py",
