@@ -40,7 +40,7 @@ def fleet(fleet: Path, *, as_json: bool, watch: bool) -> None:
     name = f"vaora-fleet-{secrets.token_hex(4)}"
     options = fleet_broker.visit(folder, settings, name, (ALL_STATES, *RELEASES))
     with in_words(BrokerError, SendError), fleet_watch.connected(options) as line:
-        retained = line.retained()
+        retained = line.retained([one.state for one in listed])
         newest = _newest(folder, listed, [retained[each] for each in RELEASES if each in retained])
         known = fleet_watch.states(retained)
         _show(fleet_table.rows(listed, known, newest, _now()), as_json=as_json)
