@@ -196,6 +196,9 @@ class Doctor:
                 "why_no_broker": sync.why_lost,
                 "certificate_days": sync.certificate_days,
                 "certificate_trouble": sync.certificate_trouble,
+                "enrolment": sync.enrolment,
+                "enrolment_trouble": sync.enrolment_trouble,
+                "renewal_refused": sync.renewal_refused,
                 "connected_s": sync.connected_s,
                 "first_receipt_s": sync.first_receipt_s,
             }

@@ -20,7 +20,7 @@ from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
-from sync_daemon import certificate, enrolment, identity, status
+from sync_daemon import certificate, enrolment, enrolment_words, identity, status
 from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
@@ -108,7 +108,14 @@ def _enrolment(loaded: Settings, own: Identity | None, clock: Clock) -> Enrolmen
     here = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     link = Broker(enrolment.options(own, here, broker.host, broker.port, broker.ca_file))
-    return Enrolment(own, here, link=link, clock=clock, jitter=random.random)
+    return Enrolment(
+        own,
+        here,
+        link=link,
+        clock=clock,
+        jitter=random.random,
+        runtime_dir=Path(loaded.kiosk.runtime_dir),
+    )
 
 
 def _carry(
@@ -172,6 +179,24 @@ def status_(settings_file: Path, *, as_json: bool) -> None:
         click.echo(status.as_json(found))
         return
     for line in status.in_words(found):
+        click.echo(line)
+
+
+@main.command(name="enrolment")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@settings_option
+@click.pass_obj
+def enrolment_(settings_file: Path, *, as_json: bool) -> None:
+    """Say whether this kiosk has its certificate, what is in the way, and when it is renewed.
+
+    Needs the rights of the daemon, or root's: nobody else looks at a key.
+    """
+    loaded = load(settings_file)
+    told = enrolment_words.look(loaded, SystemClock(loaded.clock_file).moment())
+    if as_json:
+        click.echo(enrolment_words.as_json(told))
+        return
+    for line in enrolment_words.in_words(told):
         click.echo(line)
 
 

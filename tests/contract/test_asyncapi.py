@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from jsonschema import ValidationError
 
-from checkin import event
+from checkin import claim, event
+from checkin.claim import Answer, Claim, Renewal, Token
 from checkin.event import Data
 from checkin.settings import Door, Epidemic, Policy
 from checkin.signed_list import CardKey, Revocations, SignedSettings, Signer, TrustList
@@ -41,6 +42,18 @@ def test_a_state_and_the_last_will():
     check(topics.encode(State(online=True, faults=["camera"], outbox=outbox)), "state")
 
 
+def test_a_claim_its_answers_and_a_renewal():
+    token = Token(bytes(16))
+    asked = claim.claim(token, kiosk="k1", checkpoint="cp", request="PEM", nonce="0" * 32)
+    check(claim.encode(asked), "claim")
+    check(claim.encode(Renewal("PEM", "0" * 32)), "renewal")
+    check(claim.encode(claim.answer(asked, token, certificate="PEM")), "answer")
+    check(claim.encode(claim.answer(asked, None, refused="unknown")), "answer")
+    check(claim.encode(Answer("0" * 32, "PEM")), "answer")
+    said = DOCUMENT["components"]["schemas"]["answer"]["properties"]["refused"]["enum"]
+    assert set(said) == {"", *claim.REFUSALS}
+
+
 @pytest.mark.parametrize(
     ("message", "schema"),
     [
@@ -65,7 +78,10 @@ def test_the_channels_are_the_topics():
     address = Address("{checkpoint}", "{kiosk}")
     assert channels == {
         "checkins": address.checkins, "state": address.state, "receipt": address.receipt,
-        "settings": address.settings, "trust": topics.TRUST, "revocations": topics.REVOCATIONS,
+        "settings": address.settings, "renewal": address.renewal,
+        "certificate": address.certificate, "claim": topics.claim_request("{kiosk}"),
+        "claimAnswer": topics.claim_answer("{kiosk}"),
+        "trust": topics.TRUST, "revocations": topics.REVOCATIONS,
     }  # fmt: skip
     types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
     assert types["checkins"] == topics.CHECKINS_TYPE
@@ -102,6 +118,9 @@ def test_the_schemas_name_every_field_and_no_other():
         (schemas["state"]["properties"]["outbox"], OutboxState),
         (schemas["state"]["properties"]["anchors"]["items"], Anchor),
         (schemas["receipt"], Receipt),
+        (schemas["claim"], Claim),
+        (schemas["answer"], Answer),
+        (schemas["renewal"], Renewal),
         (_untagged(schemas["settings"]), SignedSettings),
         (_untagged(schemas["trust"]), TrustList),
         (_untagged(schemas["revocations"]), Revocations),
