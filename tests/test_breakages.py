@@ -284,6 +284,28 @@ BREAKAGES = [
         "tests/contract/test_decoder.py::test_any_bytes_come_out_as_they_are",
     ),
     Breakage(
+        "a used token certifies another key",
+        "provisioning/enrolling.py",
+        '    return "" if same else "used"\n',
+        '    return "" if used_for else "used"\n',
+        LOGIC + "test_enrolling.py::test_a_used_token_gets_nothing_for_another_key",
+    ),
+    Breakage(
+        "what a lost card holds reads what is sent to kiosks",
+        "provisioning/broker/vaora.acl",
+        "topic deny vaora/v1/trust\n",
+        "",
+        "tests/system/test_access.py::test_each_name_may_read_its_own_and_nothing_else[vaora-claim]",
+    ),
+    Breakage(
+        "a retired kiosk is confirmed",
+        "central/loop.py",
+        "        if self._store.retired(kiosk) is None:\n",
+        "        if True:\n",
+        "tests/contract/test_report.py"
+        "::test_of_a_retired_kiosk_nothing_is_kept_confirmed_or_refused",
+    ),
+    Breakage(
         "a refused message counts as delivered",
         "sync_daemon/broker.py",
         "        if reason.is_failure:\n            found = reasons",
