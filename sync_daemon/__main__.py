@@ -21,6 +21,7 @@ from checkin.settings import Settings
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
 from sync_daemon import certificate, enrolment, enrolment_words, identity, status
+from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
 from sync_daemon.enrolment import Enrolment
@@ -42,8 +43,9 @@ log = logging.getLogger("vaora.sync")
 
 OUTBOX_WAIT_S = 1.0
 
-# A certificate that ends while the daemon runs, and what claims another put beside it.
+# What claims another certificate may be put beside the one in use, which may end meanwhile.
 LOOK_AT_CLAIM_S = 10.0
+LOOK_ANYWAY_S = 3600.0
 
 # Where root looks for what systemd hands to a service that it started.
 CREDENTIALS = "/etc/credstore"
@@ -107,7 +109,14 @@ def _enrolment(loaded: Settings, own: Identity | None, clock: Clock) -> Enrolmen
     here = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     link = Broker(enrolment.options(own, here, broker.host, broker.port, broker.ca_file))
-    return Enrolment(own, here, link=link, clock=clock, jitter=random.random)
+    return Enrolment(
+        own,
+        here,
+        link=link,
+        clock=clock,
+        jitter=random.random,
+        runtime_dir=Path(loaded.kiosk.runtime_dir),
+    )
 
 
 def _carry(
@@ -145,14 +154,19 @@ def _over(loaded: Settings, claims: Enrolment | None) -> Callable[[], bool]:
     own = identity.of(loaded)
     if own is None:
         return lambda: False
-    clock, due = SystemClock(loaded.clock_file), 0.0
+    clock = SystemClock(loaded.clock_file)
+    due, due_anyway, seen = 0.0, 0.0, None
 
     def lapsed() -> bool:
-        nonlocal due
+        nonlocal due, due_anyway, seen
         now = clock.moment()
         if now.tick < due:
             return False
         due = now.tick + LOOK_AT_CLAIM_S
+        found = (own.marks(), now.synced)
+        if found == seen and now.tick < due_anyway:
+            return False
+        seen, due_anyway = found, now.tick + LOOK_ANYWAY_S
         return enrolment.is_wanted(own, loaded.kiosk.id, now)
 
     return lapsed
@@ -372,7 +386,8 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
     """The loop over `outbox`; with `claims` in the place of a broker that it can't reach yet."""
     address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
-    options = _options(loaded, address)
+    coming = arrivals(loaded)
+    options = _options(loaded, address, coming.topics)
     tls = options.tls if claims is None else None
     own = identity.of(loaded)
     clock = SystemClock(loaded.clock_file)
@@ -396,7 +411,7 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
-        settings_file=loaded.settings_arrived if loaded.policy.authority else None,
+        arrivals=coming,
         certificate=partial(_certificate, tls, clock),
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
@@ -424,12 +439,10 @@ def _key_file(name: str) -> str:
     return str(Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS)) / name)
 
 
-def _options(loaded: Settings, address: Address) -> Options:
+def _options(loaded: Settings, address: Address, wishes: tuple[str, ...]) -> Options:
     broker = loaded.broker
     key_file = _key_file(broker.key_file)
     tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
-    # Without an authority nothing that came could be believed.
-    wishes: tuple[str, ...] = (address.settings,) if loaded.policy.authority else ()
     if identity.of(loaded) is not None:
         wishes += (address.certificate,)
     return Options(

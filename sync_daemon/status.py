@@ -38,7 +38,8 @@ CURES = {
         "the fleet refuses to renew the certificate: `vaora-sync enrolment` says why"
     ),
     "settings": "settings that came over the network are not taken: see the log of vaora-kiosk",
-    "trust": "the trust list or the revocations are stale or can't be used: put newer ones there",
+    "revocations": "the list of revoked passes is stale or can't be used: send a newer one",
+    "trust": "the trust list is stale or can't be used: send a newer one",
     "outbox-set-aside": "a damaged outbox lies aside: `vaora-sync recover` reads what is left",
 }
 

@@ -67,14 +67,16 @@ MAY_IMPORT = {
     },
     "kiosk.reading": ANY | {"checkin", "kiosk.logic", "kiosk.trusted"},
     "kiosk.doctor": ANY | {"checkin", "kiosk.logic", "kiosk.ports", "kiosk.watch"},
+    "kiosk.in_force": ANY | {"checkin", "kiosk.logic", "kiosk.told"},
     "kiosk.told": ANY | {"checkin"},
-    "kiosk.trusted": ANY | {"checkin", "kiosk.logic"},
+    "kiosk.trusted": ANY | {"checkin", "kiosk.logic", "kiosk.told"},
     "kiosk.watch": ANY | {"checkin", "kiosk.logic", "kiosk.ports"},
     "kiosk.memory": ANY | {"checkin"},
     "kiosk.__main__": ANY | {"checkin", "kiosk"},
     "kiosk": HARMLESS,
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
+    "sync_daemon.arrivals": ANY | {"checkin", "sync_daemon.broker", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
     "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
     "sync_daemon.identity": ANY | {"checkin"},
@@ -97,6 +99,18 @@ MAY_IMPORT = {
     "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
     "provisioning.enrolment_desk": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.fleet_watch": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    # What is sent is looked at as the kiosk will, by the kiosk's own words.
+    "provisioning.sending": ANY
+    | {
+        "checkin",
+        "kiosk.in_force",
+        "provisioning",
+        "sync_daemon.broker",
+        "sync_daemon.topics",
+    },
+    "provisioning.fleet_table": HARMLESS | {"checkin.words", "sync_daemon.topics"},
     "provisioning.commands": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
@@ -116,6 +130,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -152,8 +169,8 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
-    "fleet_option", "get_args", "Column", "one_of",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
+    "get_args", "Pace", "Column", "one_of", "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 

@@ -147,7 +147,8 @@ NOT_RENEWED = text("until the certificate ends all goes on: ask who runs the fle
 NO_CENTRAL = text("is the central running, and does it know this checkpoint and kiosk?")
 
 RULES = {
-    "trust": text("the trust list or the revocations are stale or can't be used"),
+    "trust": text("the trust list is stale or can't be used"),
+    "revocations": text("the revocations are stale or can't be used"),
     "settings": text("settings that came over the network are not taken"),
 }
 
@@ -310,7 +311,8 @@ def _certificate(facts: Facts) -> _Told:
     if facts.enrolment not in _ENROLLED:
         return _enrolment(facts)
     if facts.certificate_trouble:
-        return False, facts.certificate_trouble, CERTIFICATE
+        ended = facts.enrolment and facts.certificate_trouble == "has expired"
+        return False, facts.certificate_trouble, NO_CLAIM if ended else CERTIFICATE
     if facts.certificate_days is None:
         return None, text("its end can't be told before the clock is set"), ""
     return _good_for(facts.certificate_days, facts.renewal_refused)
