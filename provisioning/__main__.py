@@ -5,8 +5,12 @@ import click
 from checkin import VERSION
 from provisioning.commands.check import check
 from provisioning.commands.enrol import enrol
+from provisioning.commands.flash import flash
 from provisioning.commands.fleet import fleet
+from provisioning.commands.image import image
 from provisioning.commands.init import init
+from provisioning.commands.label import label
+from provisioning.commands.passes import pass_
 from provisioning.commands.retire import retire
 from provisioning.commands.send import send
 
@@ -27,9 +31,13 @@ main.add_command(retire)
 main.add_command(check)
 
 # images and cards
+main.add_command(image)
+main.add_command(flash)
 
 
 # paper
+main.add_command(label)
+main.add_command(pass_)
 
 
 # kiosks far away

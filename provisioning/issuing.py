@@ -1,4 +1,4 @@
-"""Passes from what is wanted: signed, with their rows for the list and their codes' texts."""
+"""Passes from what is wanted: a row for the list, and the text of the code, signed."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,32 +20,39 @@ class Pass(NamedTuple):
 def issue(
     wanted: Sequence[Wanted], key: SigningKey, *, at: datetime, random: Callable[[int], bytes]
 ) -> list[Pass]:
-    """Sign a pass for each. `random` gives so many bytes, never the same."""
-    return [_pass(one, key, at, random(passes.PASS_ID_BYTES)) for one in wanted]
+    """A pass for each. `random` gives so many bytes, never the same."""
+    rows = [_row(one, at, random(passes.PASS_ID_BYTES)) for one in wanted]
+    return [Pass(row, sign(row, key)) for row in rows]
 
 
-def _pass(wanted: Wanted, key: SigningKey, at: datetime, pass_id: bytes) -> Pass:
-    begins, ends = _second(wanted.begins), _second(wanted.ends)
-    text = passes.issue(
+def sign(row: Row, key: SigningKey) -> str:
+    """The text of the code of the pass in `row`, the same each time: Ed25519 draws no chance.
+
+    So that a sheet that was lost is printed again from the list. Raises `ValueError` for what no
+    kiosk would read back, such as a row without its holder.
+    """
+    return passes.issue(
         key,
-        kind=wanted.kind,
-        pass_id=pass_id,
-        holder=wanted.holder,
-        not_before=begins,
-        expires=ends,
-        checkpoints=wanted.checkpoints,
+        kind=row.kind,
+        pass_id=bytes.fromhex(row.pass_id),
+        holder=row.holder,
+        not_before=row.begins,
+        expires=row.ends,
+        checkpoints=tuple(row.checkpoints.split()),
     )
-    row = Row(
+
+
+def _row(wanted: Wanted, at: datetime, pass_id: bytes) -> Row:
+    return Row(
         pass_id=pass_id.hex(),
         kind=wanted.kind,
         holder=wanted.holder,
-        begins=begins,
-        ends=ends,
+        begins=_second(wanted.begins),
+        ends=_second(wanted.ends),
         checkpoints=" ".join(wanted.checkpoints),
         form_number=wanted.form_number,
         issued_at=_second(at),
     )
-    return Pass(row, text)
 
 
 def _second(at: datetime) -> datetime:

@@ -17,7 +17,7 @@ PAGE_MM = (210.0, 297.0)
 COLUMNS, ROWS = 2, 4
 CARD_MM = (95.0, 68.0)  # leaves 10 mm all round, which every printer reaches
 EDGE_MM = 4.0
-PLACES_MM = 10.5  # for the checkpoints
+PLACES_MM = 9.0  # for the checkpoints
 
 CODE_MM = 50.0
 # A quiet zone of four modules beside codes of 45 and more; our smallest has 53.
@@ -52,16 +52,16 @@ def card(number: int) -> Place:
     return Place(left, top, width, height)
 
 
-def modules(text: str) -> tuple[bytes, ...]:
+def modules(one: Pass) -> tuple[bytes, ...]:
     """The code of a pass. Raises `PaperError` for one too fine for a kiosk's camera."""
     try:
-        rows = qr.modules(text)
+        rows = qr.modules(one.text)
     except qr.TooMuchError as error:
-        raise PaperError(f"{error}; name fewer checkpoints") from error
+        raise PaperError(f"{one.row.holder!r}: {error}; name fewer checkpoints") from error
     if len(rows) > MOST_MODULES:
         raise PaperError(
-            f"{len(text)} characters make a code too fine for a kiosk's camera; name fewer "
-            "checkpoints, or write the name shorter"
+            f"{one.row.holder!r}: {len(one.text)} characters make a code too fine for a kiosk's "
+            "camera; name fewer checkpoints, or write the name shorter"
         )
     return rows
 
@@ -70,27 +70,27 @@ def _draw(paper: Paper, one: Pass, place: Place, *, fleet: str, zone: timezone) 
     paper.frame(place)
     code_left = place.left_mm + place.width_mm - QUIET_MM - CODE_MM
     code_top = place.top_mm + (place.height_mm - CODE_MM) / 2
-    paper.code(modules(one.text), code_left, code_top, CODE_MM)
+    paper.code(modules(one), code_left, code_top, CODE_MM)
     left, down = place.left_mm + EDGE_MM, place.top_mm + EDGE_MM
     width = code_left - QUIET_MM - left
     for text, size_pt, height, bold in _texts(paper, one.row, width, zone):
-        down = 0.8 + paper.write(text, Place(left, down, width, height), size_pt, bold=bold)
+        down = 0.6 + paper.write(text, Place(left, down, width, height), size_pt, bold=bold)
     bottom = place.top_mm + place.height_mm - EDGE_MM
-    paper.write(one.row.pass_id, Place(left, bottom - 9, width, 3), 6)
-    paper.write(fleet, Place(left, bottom - 6, width, 6), 6)
+    paper.write(one.row.pass_id, Place(left, bottom - 11.6, width, 2.7), 6)
+    paper.write(fleet, Place(left, bottom - 8.9, width, 8.9), 6)
 
 
 def _texts(
     paper: Paper, row: Row, width_mm: float, zone: timezone
 ) -> Iterator[tuple[str, float, float, bool]]:
     """The lines of a card: text, size in points, height in mm that it may take, whether bold."""
-    yield _(KINDS[row.kind]), 11, 8.5, True
-    yield row.holder, 11, 16, False
+    yield _(KINDS[row.kind]), 11, 7, True
+    yield row.holder, 11, 15.5, False
     yield _("from {time}").format(time=_time(row.begins, zone)), 7.5, 3.4, False
     yield _("until {time}").format(time=_time(row.ends, zone)), 7.5, 3.4, True
     yield _at(paper, row.checkpoints.split(), width_mm), 7.5, PLACES_MM, False
     if row.form_number:
-        yield _("form {number}").format(number=row.form_number), 7.5, 3.4, False
+        yield _("form {number}").format(number=row.form_number), 7.5, 4.5, False
 
 
 def _at(paper: Paper, places: list[str], width_mm: float) -> str:

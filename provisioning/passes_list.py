@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from checkin import whole
 from checkin.passes import PassKind
+from checkin.words import N_
 
 # A hundred thousand passes take 15 MB; a longer file isn't ours.
 LONGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -28,16 +30,26 @@ LONGEST_FILE_BYTES = 64 * 1024 * 1024
 REVOKED_FOR = timedelta(days=30)
 
 State = Literal["valid", "not yet", "over", "called back"]
+STATES: dict[State, str] = {
+    "valid": N_("valid"),
+    "not yet": N_("not yet"),
+    "over": N_("over"),
+    "called back": N_("called back"),
+}
 
 
 class PassesError(ValueError):
     """The list of passes can't be used; the message says why, and what to do."""
 
 
+# Eight bytes, as `checkin.passes` has them.
+PassId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+
+
 class Row(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "until"}):
     """A pass in the list. Times are ISO 8601 in UTC; an empty `checkpoints` is all of them."""
 
-    pass_id: str
+    pass_id: PassId
     kind: PassKind
     holder: str
     begins: datetime
@@ -59,7 +71,10 @@ class Row(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "until"
         return bool(self.revoked_at) and at < self.ends + REVOKED_FOR
 
 
-HEADER = tuple(field.encode_name for field in msgspec.structs.fields(Row))
+HEADER = (
+    "pass_id", "kind", "holder", "from", "until", "checkpoints", "form_number", "issued_at",
+    "revoked_at",
+)  # fmt: skip
 
 
 def read(file: Path) -> list[Row]:
@@ -98,16 +113,26 @@ def change(file: Path, new: Callable[[list[Row]], list[Row]]) -> None:
         raise PassesError(f"{file}: can't be written ({error.strerror})") from error
 
 
-def called_back(
-    rows: Sequence[Row], *, ids: frozenset[str], holder: str, at: datetime
-) -> list[Row]:
-    """`rows`, those with one of `ids` or of `holder` called back. Raises `PassesError`."""
+def chosen(rows: Sequence[Row], ids: frozenset[str], *, batch: bool = False) -> list[Row]:
+    """The rows with `ids`; with `batch` those too that were issued in one go with them.
+
+    Raises `PassesError` for an id that isn't there.
+    """
     strange = ids - {row.pass_id for row in rows}
     if strange:
         raise PassesError(
             f"{min(strange)!r}: no pass of this fleet has that id; `vaora-provision pass list` "
             "shows them"
         )
+    times = {row.issued_at for row in rows if row.pass_id in ids} if batch else set()
+    return [row for row in rows if row.pass_id in ids or row.issued_at in times]
+
+
+def called_back(
+    rows: Sequence[Row], *, ids: frozenset[str], holder: str, at: datetime
+) -> list[Row]:
+    """`rows`, those with one of `ids` or of `holder` called back. Raises `PassesError`."""
+    chosen(rows, ids)
     if holder and not any(row.holder == holder for row in rows):
         raise PassesError(
             f"{holder!r}: nobody of that name has a pass; `vaora-provision pass list` shows them"
@@ -155,12 +180,13 @@ def _row(file: Path, number: int, line: dict[str, str]) -> Row:
         return msgspec.convert(line, Row)
     except msgspec.ValidationError as error:
         raise PassesError(
-            f"{file}: line {number}: {error}; put a copy of before there, and change nothing by hand"
+            f"{file}: line {number}: {error}; put a copy of before there, change nothing by hand"
         ) from error
 
 
 def _text(rows: Sequence[Row]) -> str:
     out = io.StringIO(newline="")
+    out.write("\ufeff")  # by which a spreadsheet knows UTF-8
     lines = csv.DictWriter(out, HEADER, lineterminator="\n")
     lines.writeheader()
     lines.writerows(msgspec.to_builtins(row) for row in rows)

@@ -169,8 +169,8 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
-    "fleet_option", "get_args", "Column", "one_of", "Meaning",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
+    "get_args", "Pace", "Column", "one_of", "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 
