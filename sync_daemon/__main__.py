@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -20,6 +21,7 @@ from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
+from sync_daemon import broker as brokers
 from sync_daemon import certificate, enrolment, enrolment_words, identity, status
 from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
@@ -416,8 +418,22 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
         enrolment=partial(_standing, own, claims),
-        renewing=Renewing(own, address.kiosk, random.random) if own and claims is None else None,
+        renewing=_renewing(own, address, options) if claims is None else None,
     )
+
+
+def _renewing(own: Identity | None, address: Address, options: Options) -> Renewing | None:
+    """What renews the certificate, where it is the daemon's to renew."""
+    if own is None or options.tls is None:
+        return None
+    return Renewing(own, address.kiosk, random.random, partial(_tried, options, options.tls))
+
+
+def _tried(options: Options, tls: Tls, file: Path) -> str:
+    """Why the broker doesn't let in who shows the certificate in `file`; empty if it does."""
+    tls = replace(tls, cert_file=str(file), key_file=str(file))
+    name = f"{options.client_id}-tried"  # beside the connection that stands
+    return brokers.tried(Options(options.host, options.port, name, tls=tls))
 
 
 def _certificate(tls: Tls | None, clock: Clock) -> Certificate:
