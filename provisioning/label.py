@@ -11,7 +11,7 @@ from checkin import blinks
 from checkin.words import _
 from provisioning import qr
 from provisioning.blink_words import LIGHTS, PARTS, STEPS
-from provisioning.paper import SMALLEST_PT, STEP_PT, Paper, Place
+from provisioning.paper import SMALLEST_PT, STEP_PT, Paper, PaperError, Place
 
 WIDTH_MM, HEIGHT_MM = 100.0, 148.0
 MARGIN_MM = 5.0
@@ -59,7 +59,10 @@ def pdf(labels: Iterable[Label], *, at: datetime) -> bytes:
     paper = Paper(WIDTH_MM, HEIGHT_MM, title=_("Kiosk labels"), at=at)
     for label in labels:
         paper.begin_page()
-        _draw(paper, label)
+        try:
+            _draw(paper, label)
+        except PaperError as error:
+            raise PaperError(f"{label.kiosk}: {error}") from error
     return paper.pdf()
 
 
