@@ -11,7 +11,11 @@ from bench.drain import drain, drain_memory
 from bench.growth import growth
 from bench.idle import idle
 from bench.instructions import empty_instructions
+<<<<<<< HEAD
+from bench.seeds import seeds
+=======
 from bench.passes import passes
+>>>>>>> paper
 
 FIGURES: tuple[Callable[[], None], ...] = (
     door_to_light,
@@ -23,7 +27,11 @@ FIGURES: tuple[Callable[[], None], ...] = (
     drain,
     drain_memory,
     idle,
+<<<<<<< HEAD
+    seeds,
+=======
     passes,
+>>>>>>> paper
 )
 
 
