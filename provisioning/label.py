@@ -68,7 +68,7 @@ def pdf(labels: Iterable[Label], *, at: datetime) -> bytes:
 
 def _draw(paper: Paper, label: Label) -> None:
     top = _lights(paper, _head(paper, label) + GAP_MM) + GAP_MM
-    below = HEIGHT_MM - MARGIN_MM - FOOT_MM - top
+    below = HEIGHT_MM - MARGIN_MM - FOOT_MM - GAP_MM - top
     parts = [PARTS[name] for name in blinks.PARTS]
     steps = [STEPS[name] for name in blinks.STEPS]
     _counted(paper, Place(MARGIN_MM, top, PARTS_MM, below), _("Self-test, red blinks"), parts)
@@ -100,7 +100,7 @@ def _head(paper: Paper, label: Label) -> float:
 
 def _lights(paper: Paper, top: float) -> float:
     """What a visitor sees and hears; returns where it ends."""
-    titles = (_("light"), _("sound"), _("meaning"))
+    titles = (_("you see"), _("you hear"), _("it means"))
     place = Place(MARGIN_MM, top, INNER_MM, TITLE_MM)
     bottom = _table(paper, place, LIGHT_WIDTHS_MM, [titles], bold=(0, 1, 2))
     paper.line(MARGIN_MM, bottom, INNER_MM)
