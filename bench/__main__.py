@@ -11,11 +11,8 @@ from bench.drain import drain, drain_memory
 from bench.growth import growth
 from bench.idle import idle
 from bench.instructions import empty_instructions
-<<<<<<< HEAD
-from bench.seeds import seeds
-=======
 from bench.passes import passes
->>>>>>> paper
+from bench.seeds import seeds
 
 FIGURES: tuple[Callable[[], None], ...] = (
     door_to_light,
@@ -27,11 +24,8 @@ FIGURES: tuple[Callable[[], None], ...] = (
     drain,
     drain_memory,
     idle,
-<<<<<<< HEAD
     seeds,
-=======
     passes,
->>>>>>> paper
 )
 
 
