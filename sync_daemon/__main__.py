@@ -12,15 +12,16 @@ from threading import Event
 
 import click
 
-from checkin import VERSION, event, lock, names, recovery, stick
+from checkin import VERSION, event, lock, names, recovery, signed_list, stick, updates
 from checkin.clock import SystemClock
 from checkin.command_line import leave_no_traces, load, not_over, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
+from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
-from sync_daemon import certificate, status
+from sync_daemon import certificate, status, topics
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
 from sync_daemon.loop import SyncLoop
@@ -34,6 +35,7 @@ from sync_daemon.topics import (
     encode,
     read_receipt,
 )
+from sync_daemon.updates import Updates, architecture
 
 log = logging.getLogger("vaora.sync")
 
@@ -323,6 +325,26 @@ def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
         certificate=partial(_certificate, tls),
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
+        updates=_updates(loaded),
+    )
+
+
+def _updates(loaded: Settings) -> Updates | None:
+    """What downloads updates; None where none could be believed, or is made for this machine."""
+    arch = architecture()
+    if not loaded.policy.authority or not arch:
+        return None
+    try:
+        authority = signed_list.public_key(loaded.policy.authority)
+    except SignedListError:
+        return None  # the kiosk says so
+    return Updates(
+        arch=arch,
+        authority=authority,
+        folder=Path(loaded.kiosk.data_dir) / updates.ARRIVED_FOLDER,
+        min_free_bytes=loaded.outbox.min_free_mb * 1_000_000,
+        spread_s=loaded.broker.update_spread_s,
+        jitter=random.random,
     )
 
 
@@ -343,6 +365,8 @@ def _options(loaded: Settings, address: Address) -> Options:
     tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
     # Without an authority nothing that came could be believed.
     wishes = (address.settings,) if loaded.policy.authority else ()
+    if loaded.policy.authority and (arch := architecture()):
+        wishes = (*wishes, topics.update(arch))
     return Options(
         host=broker.host,
         port=broker.port,

@@ -25,6 +25,7 @@ from sync_daemon.broker import (
 from sync_daemon.certificate import EXPIRED, NOT_YET_VALID, Certificate
 from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Rows, Sender, Settle
 from sync_daemon.topics import Address, MessageError, OutboxState, Receipt, State
+from sync_daemon.updates import Read, Updates, Wish
 
 log = logging.getLogger("vaora.sync")
 
@@ -61,6 +62,8 @@ class BrokerLink(Protocol):
 
     def connect(self) -> None: ...
     def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int: ...
+    def read(self, topic: str) -> None: ...
+    def leave(self, topic: str) -> None: ...
     def wait(self, timeout_s: float) -> list[Heard]: ...
     def close(self, *, with_will: bool = False) -> None: ...
 
@@ -85,7 +88,9 @@ class SyncLoop:
         certificate_files: Callable[[], object] = tuple,
         settings_file: Path | None = None,
         confirm: Literal["central", "broker"] = "central",
+        updates: Updates | None = None,
     ) -> None:
+        self._updates = updates
         self._needs_refusals = confirm == "broker"
         self._address = address
         self._outbox = outbox
@@ -145,6 +150,15 @@ class SyncLoop:
         self._write_health(now)
         if now.tick >= self._disk_due:
             self._use_disk(now)
+        if self._updates is not None and self._online:
+            self._wish(self._updates.turn(now.tick))
+
+    def _wish(self, wishes: list[Wish]) -> None:
+        for wish in wishes:
+            if isinstance(wish, Read):
+                self._broker.read(wish.topic)
+            else:
+                self._broker.leave(wish.topic)
 
     def _do_what_is_due(self, now: Moment) -> None:
         was_silent = self._sender.silent
@@ -233,6 +247,8 @@ class SyncLoop:
     def _hear_receipt(self, message: Message, now: Moment) -> None:
         if message.topic == self._address.settings:
             self._put_down_settings(message.body)
+        if self._updates is not None and message.topic.startswith(self._updates.topic):
+            self._wish(self._updates.hear(message.topic, message.body, now.tick))
         if message.topic != self._address.receipt:
             return
         try:
@@ -290,6 +306,8 @@ class SyncLoop:
                     self._connect(now)
                 case Disconnect(reason):
                     self._broker.close(with_will=True)
+                    if self._updates is not None:
+                        self._updates.lost()
                     self._numbers.clear()
                     self._log_lost(reason, now)
                 case Publish(number, first, through, count, body):
@@ -313,6 +331,8 @@ class SyncLoop:
     def _lost(self, reason: str, now: Moment, *, patient: bool = False) -> None:
         self._sender.lost(now.tick, patient=patient)
         self._broker.close()
+        if self._updates is not None:
+            self._updates.lost()
         self._numbers.clear()
         self._log_lost(reason, now)
 
@@ -413,9 +433,11 @@ class SyncLoop:
         faults += ["outbox-went-back"] if self._went_back else []
         faults += ["outbox-set-aside"] if damaged_files(self._outbox.path) else []
         faults += [] if room == "plenty" else [f"outbox-{room}"]
+        faults += self._updates.faults if self._updates is not None else []
         return State(
             online=True,
             version=VERSION,
+            update=self._updates.in_words if self._updates is not None else "",
             boot=now.boot,
             at=now.at.isoformat(),
             clock_synced=now.synced,

@@ -164,7 +164,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a kiosk is. Retained; the last will says `online: false` and no more.
 
     `temperature_c` and `undervoltage` are None where the machine can't tell, the ages of the signed
-    lists and the days that the certificate is still good where there is none or no clock.
+    lists and the days that the certificate is still good where there is none or no clock. `update`
+    says in words what goes on with a package update: "downloading 40 %", "on trial 0.2.0", "refused
+    0.2.0: …".
     """
 
     online: bool
@@ -183,6 +185,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     certificate_days: float | None = None
     settings_version: int | None = None
     anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
+    update: Annotated[str, Meta(max_length=200)] = ""
 
 
 _encoder = msgspec.json.Encoder()
