@@ -537,4 +537,5 @@ def _changed(said: State | None, state: State) -> bool:
 def _worth_saying(state: State, outbox: OutboxState) -> tuple[object, ...]:
     """`set_aside` is among it: the central names more refusals once it knows that these came."""
     machine = (state.faults, state.clock_synced, state.camera, state.undervoltage)
-    return (*machine, outbox.gone, outbox.set_aside, state.anchors)
+    update = state.update.partition(" ")[0]  # its percents come with the next state
+    return (*machine, outbox.gone, outbox.set_aside, state.anchors, update)

@@ -52,7 +52,7 @@ Wish = Read | Leave
 
 
 def architecture() -> str:
-    """This machine's, as Debian names it; empty where there is no package for it."""
+    """What Debian names this machine; empty where there is no package for it."""
     return ARCHITECTURES.get(platform.machine(), "")
 
 
