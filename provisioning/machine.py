@@ -22,7 +22,7 @@ class MachineError(OSError):
 
 
 class Machine:
-    """The one that runs this. `package` is where the package lies, whose programs tell how the kiosk is."""
+    """The one that runs this. The programs in `package` tell how its kiosk is."""
 
     def __init__(self, package: Path, settings_file: Path) -> None:
         self._package = package

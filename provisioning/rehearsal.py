@@ -125,9 +125,9 @@ def _rehearse(
     running: list[Running] = []
     try:
         file = scratch / "kiosk.toml"
-        file.write_text(_settings(real, scratch, receiver.port), encoding="utf-8")
+        file.write_text(_settings(programs, real, scratch, receiver.port), encoding="utf-8")
         made_up = settings.load(file)
-        before = _make_outbox(made_up)
+        before = _make_outbox(programs, made_up)
         began = clock.moment().tick
         for program, user in (("vaora-kiosk", KIOSK_USER), ("vaora-sync", SYNC_USER)):
             with (scratch / program).open("wb") as said:
@@ -180,9 +180,10 @@ def _is_settled(made_up: Settings, clock: Clock) -> bool:
     return found.appended >= 1 and found.pending == 0
 
 
-def _make_outbox(made_up: Settings) -> tuple[str, ...]:
+def _make_outbox(programs: Programs, made_up: Settings) -> tuple[str, ...]:
     """An outbox of the version that is asked, for the new one to go on with; its form."""
     Outbox(made_up.outbox_file).close()
+    _for_the_group(made_up.outbox_file, programs)
     return outbox.form(made_up.outbox_file)
 
 
@@ -202,7 +203,7 @@ def _keeps_the_form(made_up: Settings, before: tuple[str, ...]) -> None:
         )
 
 
-def _settings(real: Settings, scratch: Path, port: int) -> str:
+def _settings(programs: Programs, real: Settings, scratch: Path, port: int) -> str:
     """A bench: the kiosk's own name and seal, a picture for a camera, nobody outside.
 
     As few lines as will do: the new version may be one that doesn't know every setting of ours.
@@ -210,7 +211,7 @@ def _settings(real: Settings, scratch: Path, port: int) -> str:
     frames, data, run = (scratch / name for name in ("frames", "data", "run"))
     for folder in (frames, data, run):
         folder.mkdir()
-        folder.chmod(0o2770)  # the group came with the folder above (the leading 2)
+        _for_the_group(folder, programs)
     (frames / "0.pgm").write_bytes(qr.frame(VISITOR))
     return f"""seal = "{real.seal or "off"}"
 [kiosk]
@@ -236,7 +237,8 @@ wait_max_s = 2.0
 """
 
 
-def _for_the_group(scratch: Path, programs: Programs) -> None:
+def _for_the_group(place: Path, programs: Programs) -> None:
+    """Without the bit by which new files take a folder's group: root's unit may set none."""
     if programs.as_users:
-        os.chown(scratch, 0, pwd.getpwnam(KIOSK_USER).pw_gid)
-    scratch.chmod(0o2770)
+        os.chown(place, 0, pwd.getpwnam(KIOSK_USER).pw_gid)
+    place.chmod(0o770 if place.is_dir() else 0o660)
