@@ -75,6 +75,12 @@ MAY_IMPORT = {
     | {"checkin", "central", "sync_daemon.protocol", "sync_daemon.topics", "sync_daemon.broker"},
     "central.times": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "provisioning": ANY | {"checkin", "provisioning"},
+    # The fleet's own programs speak MQTT by the daemon's adapter, as the central does.
+    "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.enrolment_desk": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.commands": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
 
 # Each third-party package and the modules that may know it.
@@ -89,6 +95,8 @@ OWNERS = {
         "sync_daemon.__main__",
         "central.__main__",
         "provisioning.__main__",
+        "provisioning.commands",
+        "provisioning.desk",
     },
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
@@ -98,8 +106,13 @@ OWNERS = {
     "paho": {"sync_daemon.broker"},
     "picamera2": {"kiosk.devices.pi_camera"},
     "pyzbar": {"kiosk.devices.zbar"},
-    "sqlite3": {"checkin.outbox", "checkin.outbox_forms", "central.store"},
-    "sqlite_utils": {"checkin.outbox_forms", "central.store"},
+    "sqlite3": {
+        "checkin.outbox",
+        "checkin.outbox_forms",
+        "central.store",
+        "provisioning.register",
+    },
+    "sqlite_utils": {"checkin.outbox_forms", "central.store", "provisioning.register"},
     "zxingcpp": {"kiosk.devices.zxing"},
 }
 
@@ -121,7 +134,7 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "ContextVar", "N_",
+    "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
 }  # fmt: skip
 
 

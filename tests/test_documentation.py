@@ -9,6 +9,7 @@ import pytest
 import central.__main__
 import kiosk.__main__
 import provisioning.__main__
+import provisioning.desk
 import sync_daemon.__main__
 from checkin import settings
 from checkin.settings import Settings
@@ -26,7 +27,8 @@ COMMANDS = {
     "vaora-kiosk": kiosk.__main__.main,
     "vaora-sync": sync_daemon.__main__.main,
     "vaora-central": central.__main__.main,
-    "vaora-pass": provisioning.__main__.main,
+    "vaora-pass": provisioning.desk.main,
+    "vaora-provision": provisioning.__main__.main,
 }
 ALL_SETTINGS = {key for _, kind in settings.section_types() for key in kind.__struct_fields__}
 ALL_SETTINGS |= {"seal"}
@@ -35,7 +37,7 @@ ALL_SETTINGS |= {"seal"}
 @pytest.mark.parametrize("name", PROSE)
 def test_every_command_that_is_named_exists(name):
     for program, command in re.findall(
-        r"`?(vaora-(?:kiosk|sync|central|pass)) ([a-z]+)", PROSE[name]
+        r"`?(vaora-(?:kiosk|sync|central|pass|provision)) ([a-z]+)", PROSE[name]
     ):
         assert command in COMMANDS[program].commands, f"{name}: {program} {command}"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from demo.programs import BrokerProgram, Program, mosquitto_path
+from tests import fleet as fleets
 from tests.appliance.machine import Machine
-from tests.authority import authority, certificate, readable_by_mosquitto
 from tests.debian_root import APPLIANCE_PACKAGES, RootError, debian, may_mount
 
 ROOT = Path(__file__).parents[2]
@@ -106,18 +106,15 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
-        authority(folder)
-        for name in ("broker", "k1", "vaora-central"):
-            certificate(folder, name)
-        configuration = ROOT / "provisioning" / "broker"
-        shutil.copy(configuration / "vaora.acl", folder)
-        text = (configuration / "mosquitto.conf").read_text()
-        text = text.replace("/etc/mosquitto/vaora", str(folder))
-        lines = [one for one in text.splitlines() if not one.startswith(("listener", "persist"))]
-        readable_by_mosquitto(folder)
+        made = fleets.made_up(folder.parent / "founded")
+        made.copy_to_broker(folder)
+        for name in ("k1", "vaora-central"):
+            tls = made.tls(name)
+            shutil.copy(tls.cert_file, folder / f"{name}.pem")
+            shutil.copy(tls.key_file, folder / f"{name}.key")
         # Below the ports that the kernel hands out: it is known long before it is used.
         port = next(one for one in range(18_883, 19_883) if is_free(one))
-        self.broker = BrokerProgram(folder / "run", port=port, extra="\n".join(lines))
+        self.broker = BrokerProgram(folder / "run", port=port, extra=made.configuration(folder))
         self.database = folder / "central.db"
         self.central: Program | None = None
 

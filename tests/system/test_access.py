@@ -1,10 +1,7 @@
 """The fleet's broker configuration, in a real mosquitto: each forbidden thing is refused."""
 
-from pathlib import Path
-
 import pytest
 
-from demo.programs import BrokerProgram, mosquitto_path
 from sync_daemon.broker import (
     Acknowledged,
     Broker,
@@ -13,40 +10,24 @@ from sync_daemon.broker import (
     Message,
     Options,
     Received,
-    Tls,
     TurnedDown,
 )
-from tests.authority import authority, certificate, readable_by_mosquitto
+from tests import fleet as fleets
 from tests.system.conftest import wait_until
-
-CONFIGURATION = Path(__file__).parents[2] / "provisioning" / "broker"
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
-    """Certificates of a made-up fleet, and its broker running."""
-    if mosquitto_path() is None:
-        pytest.skip("mosquitto isn't installed")
-    folder = tmp_path_factory.mktemp("fleet")
-    authority(folder)
-    for name in ("broker", "k1", "k2", "vaora-central"):
-        certificate(folder, name)
-    text = (CONFIGURATION / "mosquitto.conf").read_text()
-    (folder / "vaora.acl").write_text((CONFIGURATION / "vaora.acl").read_text())
-    text = text.replace("/etc/mosquitto/vaora", str(folder))
-    # The listener's own line is the test's: a free port on loopback, no store to write.
-    lines = [line for line in text.splitlines() if not line.startswith(("listener", "persistence"))]
-    readable_by_mosquitto(folder)
-    broker = BrokerProgram(folder / "run", extra="\n".join(lines))
-    broker.start()
-    yield folder, broker.port
-    broker.stop()
+    """A made-up fleet, and its broker running."""
+    made = fleets.made_up(tmp_path_factory.mktemp("fleet") / "fleet")
+    with made.served() as broker:
+        yield made, broker.port
 
 
 class Client:
     def __init__(self, fleet, name, *subscriptions):
-        folder, port = fleet
-        tls = Tls(f"{folder}/ca.pem", f"{folder}/{name}.pem", f"{folder}/{name}.key")
+        made, port = fleet
+        tls = made.tls(name)
         self.broker = Broker(
             Options("127.0.0.1", port, f"{name}-{id(self)}", tuple(subscriptions), tls=tls)
         )

@@ -25,10 +25,11 @@ from tests.made_up import NOON, body, entry
 from tests.system.conftest import Door, code_frames, payload, wait_until
 
 MODULES = {
-    "vaora-kiosk": "kiosk",
-    "vaora-sync": "sync_daemon",
-    "vaora-central": "central",
-    "vaora-pass": "provisioning",
+    "vaora-kiosk": "kiosk.__main__",
+    "vaora-sync": "sync_daemon.__main__",
+    "vaora-central": "central.__main__",
+    "vaora-pass": "provisioning.desk",
+    "vaora-provision": "provisioning.__main__",
 }
 
 
@@ -75,7 +76,7 @@ def test_help_names_every_command_and_each_explains_itself(program, commands):
 def test_the_installed_commands_are_there():
     names = {entry.name: entry.value for entry in entry_points(group="console_scripts")}
     for program, module in MODULES.items():
-        assert names[program] == f"{module}.__main__:main"
+        assert names[program] == f"{module}:main"
 
 
 def test_the_settings_file_may_be_named_before_or_behind_the_command(tmp_path):

@@ -1,0 +1,1 @@
+"""The commands of `vaora-provision`, a module each: words and questions, and nothing decided."""

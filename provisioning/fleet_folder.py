@@ -1,0 +1,252 @@
+"""The fleet's folder: where `init` put each key, certificate and list of one fleet.
+
+One folder, so that a backup is one copy. What is private lies apart from what is copied to other
+machines: `keys/` stays here, `broker/`, `central/` and `enrol/` go, each whole, to their own.
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from checkin import cose
+from checkin.cose import CoseError, SigningKey
+from checkin.identity import Authority
+
+# A page of settings; anything much longer is another file given by mistake.
+LONGEST_FILE_BYTES = 64 * 1024
+
+Language = Literal["vi", "en"]
+
+
+class FleetError(ValueError):
+    """The fleet's folder can't be used; the message says why, and what to do."""
+
+
+class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`fleet.toml`: what all kiosks of a fleet have in common."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    broker_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$")]
+    broker_port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
+    support: Annotated[str, Meta(max_length=200)] = ""  # whom to call: stands on each label
+    language: Language = "vi"
+    # A card may lie in a drawer for a season before it is put into its kiosk.
+    claim_days: Annotated[int, Meta(ge=1, le=400)] = 90
+    # Renewed at two thirds: a kiosk may be without a network for four months.
+    certificate_days: Annotated[int, Meta(ge=1, le=1_200)] = 365
+    utc_offset_h: Annotated[float, Meta(ge=-12, le=14)] = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFolder:
+    """The names of everything in the folder `root`. Nothing is looked at here."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "fleet.toml"
+
+    @property
+    def inventory(self) -> Path:
+        """The list of doors, which a person writes."""
+        return self.root / "inventory.csv"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of cards that were written, which `flash` writes."""
+        return self.root / "manifest.csv"
+
+    @property
+    def register(self) -> Path:
+        """Tokens, certificates and retired kiosks."""
+        return self.root / "register.db"
+
+    @property
+    def readme(self) -> Path:
+        return self.root / "README.txt"
+
+    @property
+    def keys(self) -> Path:
+        """What never leaves: five private keys, 0600 in a folder 0700."""
+        return self.root / "keys"
+
+    @property
+    def ca_key(self) -> Path:
+        """Of the authority that signs the broker's certificate, and no client's."""
+        return self.keys / "ca.key"
+
+    @property
+    def kiosks_key(self) -> Path:
+        """Of the authority that signs every client's certificate."""
+        return self.keys / "kiosks.key"
+
+    @property
+    def settings_key(self) -> Path:
+        """Signs settings, trust lists, revocations and releases; as `checkin.cose` reads it."""
+        return self.keys / "settings.key"
+
+    @property
+    def pass_key(self) -> Path:
+        """Signs passes; as `checkin.cose` reads it."""
+        return self.keys / "pass.key"
+
+    @property
+    def central_seal_key(self) -> Path:
+        """Opens the personal fields; as `checkin.seal` reads it."""
+        return self.keys / "central-seal.key"
+
+    @property
+    def public(self) -> Path:
+        return self.root / "public"
+
+    @property
+    def ca(self) -> Path:
+        """The certificate by which kiosks know the broker."""
+        return self.public / "ca.pem"
+
+    @property
+    def kiosks(self) -> Path:
+        """The certificate by which the broker knows its clients."""
+        return self.public / "kiosks.pem"
+
+    @property
+    def settings_public(self) -> Path:
+        """The text for `[policy] authority` in the kiosks' settings."""
+        return self.public / "settings.pub"
+
+    @property
+    def pass_public(self) -> Path:
+        """The text for the trust list's `pass_keys`."""
+        return self.public / "pass.pub"
+
+    @property
+    def seal_public(self) -> Path:
+        """The text for `seal` in the kiosks' settings."""
+        return self.public / "seal.pub"
+
+    @property
+    def broker(self) -> Path:
+        """To be copied to the broker: broker.pem and .key, kiosks.pem and .crl, its settings."""
+        return self.root / "broker"
+
+    @property
+    def revoked_certificates(self) -> Path:
+        return self.broker / "kiosks.crl"
+
+    @property
+    def central(self) -> Path:
+        """The folder for the central: central.pem, central.key, ca.pem."""
+        return self.root / "central"
+
+    @property
+    def enrol(self) -> Path:
+        """The folder for whoever answers claims: enrol.pem, enrol.key, ca.pem."""
+        return self.root / "enrol"
+
+    @property
+    def fleet_client(self) -> Path:
+        """The folder for `fleet` and `send`: fleet.pem, fleet.key, ca.pem."""
+        return self.root / "fleet_client"
+
+    @property
+    def signed(self) -> Path:
+        return self.root / "signed"
+
+    @property
+    def trust_list(self) -> Path:
+        return self.signed / "trust.list"
+
+    @property
+    def revoked_list(self) -> Path:
+        """Passes that were called back (certificates: `revoked_certificates`)."""
+        return self.signed / "revoked.list"
+
+    @property
+    def passes(self) -> Path:
+        """The list of passes that were given out."""
+        return self.root / "passes.csv"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def labels(self) -> Path:
+        return self.root / "labels"
+
+
+def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
+    """The folder at `root` and its settings. Raises `FleetError` where there is none."""
+    folder = FleetFolder(root)
+    file = folder.settings_file
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(LONGEST_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise FleetError(
+            f"{root}: is no fleet's folder (it has no fleet.toml); name one with --fleet DIR, or "
+            "make one: vaora-provision init NAME --broker HOST DIR"
+        ) from error
+    except OSError as error:
+        raise FleetError(f"{file}: can't be read ({error.strerror})") from error
+    if len(raw) > LONGEST_FILE_BYTES:
+        raise FleetError(f"{file}: is longer than any settings are; put the right file there")
+    try:
+        return folder, parse(raw.decode())
+    except (UnicodeDecodeError, FleetError) as error:
+        raise FleetError(f"{file}: {error}") from error
+
+
+def parse(text: str) -> FleetSettings:
+    """The settings in `text`. Raises `FleetError` naming what is wrong with it."""
+    try:
+        return msgspec.convert(tomllib.loads(text), FleetSettings)
+    except (tomllib.TOMLDecodeError, RecursionError, msgspec.ValidationError) as error:
+        raise FleetError(f"{error}; correct it there") from error
+
+
+def written(settings: FleetSettings) -> str:
+    """`settings` as the text of fleet.toml."""
+    # A TOML string is a JSON string, but for the one character that JSON leaves as it is.
+    lines = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007F")
+        for key, value in msgspec.to_builtins(settings).items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def kiosks_authority(folder: FleetFolder) -> Authority:
+    """Who certifies kiosks and their cards. Raises `FleetError`."""
+    return Authority(_content(folder.kiosks), _content(folder.kiosks_key))
+
+
+def signing_key(file: Path) -> SigningKey:
+    """The settings' or the passes' key in `file`. Raises `FleetError`."""
+    try:
+        return SigningKey(cose.from_base64(_content(file).decode("ascii")))
+    except (CoseError, ValueError) as error:
+        raise FleetError(f"{file}: is no signing key; bring it back from the backup") from error
+
+
+def public_text(file: Path) -> str:
+    """What a `.pub` in `public/` says, as settings and lists have it. Raises `FleetError`."""
+    try:
+        return _content(file).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise FleetError(f"{file}: is no public key; bring it back from the backup") from error
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(LONGEST_FILE_BYTES)
+    except OSError as error:
+        raise FleetError(
+            f"{file}: can't be read ({error.strerror}); bring it back from the backup"
+        ) from error
