@@ -5,6 +5,7 @@ import click
 from checkin import VERSION
 from provisioning.commands.enrol import enrol
 from provisioning.commands.init import init
+from provisioning.commands.release import release
 from provisioning.commands.retire import retire
 
 
@@ -30,6 +31,7 @@ main.add_command(retire)
 
 
 # kiosks far away
+main.add_command(release)
 
 
 if __name__ == "__main__":

@@ -375,6 +375,8 @@ def main() -> None:
                         help="how long a version must be well to pass its trial")  # fmt: skip
     parser.add_argument("--longest", type=float, default=Limits().longest_s, metavar="SECONDS",
                         help="how long its trial lasts at most")  # fmt: skip
+    parser.add_argument("--rehearsal", type=float, default=rehearsal.LONGEST_S, metavar="SECONDS",
+                        help="how long its rehearsal may take")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"vaora-update, version {VERSION}")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
@@ -382,20 +384,23 @@ def main() -> None:
     try:
         limits = Limits(asked.well, asked.longest)
         if asked.what == "installed":
-            _updater(None, limits, stopped).installed()  # whatever is wrong with the settings
+            # Whatever is wrong with the settings.
+            _updater(None, limits, stopped, asked.rehearsal).installed()
         else:
-            _updater(asked.settings, limits, stopped).run()
+            _updater(asked.settings, limits, stopped, asked.rehearsal).run()
     except (OSError, SettingsError, SignedListError) as error:
         sys.exit(f"Error: {error}")
 
 
-def _updater(settings_file: Path | None, limits: Limits, stopped: Event) -> Updater:
+def _updater(
+    settings_file: Path | None, limits: Limits, stopped: Event, rehearsal_s: float
+) -> Updater:
     """Raises `SettingsError`, `SignedListError`."""
     loaded = settings.load(settings_file) if settings_file else Settings()
     clock, file = SystemClock(), settings_file or settings.DEFAULT_FILE
 
     def rehearse(programs: Path) -> None:
-        took_s = rehearsal.rehearse(Programs(programs), loaded, file, clock)
+        took_s = rehearsal.rehearse(Programs(programs), loaded, file, clock, longest_s=rehearsal_s)
         log.info("the rehearsed check-in was settled after %.1f s", took_s)
 
     return Updater(
