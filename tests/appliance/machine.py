@@ -44,11 +44,6 @@ class Machine:
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state in {"running", "degraded"}
 
-    def boot_again(self) -> None:
-        """Wait until a machine that was begun anew has booted."""
-        before = self._leader
-        wait_until(lambda: self._is_booted() and self._leader != before, BOOT_S, "another boot")
-
     def said(self) -> list[str]:
         """What its console showed."""
         return [line.text for line in self._program._said.queue]

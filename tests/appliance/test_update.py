@@ -208,7 +208,7 @@ def kiosk_state(made):
     from sync_daemon.topics import Address
 
     topic = Address("cp", "k1").state
-    tick = iter(range(0, 10_000)).__next__
+    tick = iter(range(10_000)).__next__
     publisher = Publisher(
         Broker(fleet_broker.visit(made.folder, made.settings, "test", (topic,))), tick
     )
