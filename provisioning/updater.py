@@ -50,9 +50,9 @@ ENV = re.compile(r"env-[0-9]+")
 # may be.
 MOST_ATTEMPTS = 3
 
-# An environment is so many times as large as the wheels that it is made of, and a little.
-TIMES_LARGER = 5
-AND_BYTES = 64 * 1024 * 1024
+# The package is copied and unpacked beside the environment, which has 200 MB.
+TIMES_LARGER = 3
+AND_BYTES = 512 * 1024 * 1024
 
 LOOK_EVERY_S = 10.0  # a look starts a program, which is work for a Zero 2 W
 POLL_S = 1.0
