@@ -1,6 +1,6 @@
 # `make` alone lists the words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test deb libraries appliance static power machine arm fuzz soak bench names lint \
+.PHONY: help demo test long deb libraries appliance static power machine arm fuzz soak bench names lint \
 	pictures docs lock clean
 
 PY := .venv/bin/python
@@ -20,14 +20,19 @@ help: ## this list
 demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder or a video for your own codes
 	@$(PY) -m demo --camera "$(CAMERA)"
 
-# These measure, print figures, boot a machine, or have files in /tmp that a mosquitto must be able to
-# read, which every start of a pytest closes: by themselves, after the others on both cores.
-ALONE := tests/contract/test_broker.py tests/system/test_access.py tests/system/test_nothing_lost.py \
-	tests/power tests/real_libraries tests/appliance
+# What kills and boots waits much and computes little: by itself, after what computes. What measures
+# edges in milliseconds wants the machine for itself.
+KILLED := tests/appliance tests/power tests/system/test_nothing_lost.py tests/real_libraries/test_camera.py
+ALONE := tests/real_libraries/test_pins.py
 
 test: lint .venv/benches ## check style and types, then run every test
-	@$(PY) -m pytest -n 2 --dist loadfile tests $(addprefix --ignore=,$(ALONE))
+	@$(PY) -m pytest -n 2 --dist loadfile tests $(addprefix --ignore=,$(KILLED) $(ALONE))
+	@$(PY) -m pytest -n 2 --dist loadfile $(KILLED)
 	@$(PY) -m pytest $(ALONE)
+
+long: .venv/ready ## the long forms of what `make test` cuts short: all photographs, 200 kills
+	@LONG=1 $(PY) -m pytest -s tests/contract/test_decoder.py tests/system/test_nothing_lost.py \
+		-k "photographs or killed"
 
 deb: .venv/benches ## build the Debian packages, for arm64 and amd64, into build/
 	@sh debian/build.sh arm64 amd64
@@ -73,8 +78,9 @@ lock: .venv/ready ## choose the versions that the package carries, with their ha
 		--generate-hashes --no-emit-package numpy --no-annotate --no-header \
 		--output-file debian/requirements.txt
 
-docs: .venv/ready ## write docs/settings.md and docs/patterns.md from the code
+docs: .venv/ready ## write docs/settings.md, docs/patterns.md and the catalogue of translations from the code
 	@$(PY) -m docs.pages
+	@$(PY) -m docs.translations
 
 pictures: .venv/ready ## draw the README's two pictures
 	@$(PY) -m docs.pictures

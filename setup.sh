@@ -108,12 +108,20 @@ if ! "$python" -m venv --clear $see_os .venv > /dev/null 2>&1; then
 fi
 say "installing packages into it (about a minute)"
 log=$(mktemp)
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' > "$log" 2>&1; then
-    cat "$log" >&2
-    rm -f "$log"
-    say "the packages could not be installed; is there a way to PyPI?" >&2
-    exit 1
-fi
+# A name server that is away for a minute is no reason to give up what takes a minute.
+for wait_s in 15 45 90 0; do
+    if .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' > "$log" 2>&1; then
+        break
+    fi
+    if [ "$wait_s" = 0 ] || ! grep -q "NewConnectionError\|NameResolutionError\|Connection.*timed out" "$log"; then
+        cat "$log" >&2
+        rm -f "$log"
+        say "the packages could not be installed; is there a way to PyPI?" >&2
+        exit 1
+    fi
+    say "no way to PyPI just now; trying again in $wait_s s"
+    sleep "$wait_s"
+done
 rm -f "$log"
 touch .venv/ready
 say "ready"

@@ -44,7 +44,10 @@ class SyncHealth(msgspec.Struct, frozen=True):
 
     `why_lost` is why there is no broker; `certificate_days` is None where that can't be told.
     `connected_s` is for how long there has been a broker, None without one; `first_receipt_s` how
-    long after connecting the central answered, None before it has.
+    long after connecting the central answered, None before it has. `enrolment` is empty where the
+    certificate isn't the daemon's to get; else `missing`, `no-broker`, `waiting`, `refused: WHY` or
+    `enrolled` (sync_daemon.enrolment), and `enrolment_trouble` says more. `renewal_refused` is the
+    word for why a certificate that is due isn't renewed.
     """
 
     boot: str
@@ -56,6 +59,9 @@ class SyncHealth(msgspec.Struct, frozen=True):
     certificate_trouble: str = ""
     connected_s: float | None = None
     first_receipt_s: float | None = None
+    enrolment: str = ""
+    enrolment_trouble: str = ""
+    renewal_refused: str = ""
 
 
 Health = TypeVar("Health", KioskHealth, SyncHealth)

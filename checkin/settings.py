@@ -346,7 +346,9 @@ class Broker(Section, frozen=True):
         str,
         Meta(
             description="this kiosk's private key: a path, or the name of a credential, which "
-            "systemd hands over from /etc/credstore; empty sends none",
+            "systemd hands over from /etc/credstore; empty sends none. The same path as cert_file: "
+            "one file, which the daemon gets with the claim.pem and claim.token beside it, and "
+            "renews",
             examples=["vaora.key"],
         ),
     ] = "vaora.key"

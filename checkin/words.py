@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
+from checkin.marks import Text
+
 DOMAIN = "vaora"
 FOLDER = Path(__file__).parent / "locale"
 LANGUAGES = ("en", "vi")
@@ -31,6 +33,20 @@ def _(text: str) -> str:
 def plural(one: str, many: str, count: int) -> str:
     """`one` or `many`, whichever is right for `count`, in the language in use."""
     return _catalogue(language()).ngettext(one, many, count)
+
+
+def spoken(said: str) -> str:
+    """What pure code decided to say, in the language in use. Any other text is said as it is."""
+    if not isinstance(said, Text):
+        return said
+    if said.parts:
+        return said.template.join(spoken(part) for part in said.parts)
+    values = {
+        name: spoken(value) if isinstance(value, str) else value
+        for name, value in said.values.items()
+    }
+    template = _(said.template) if said.template else ""
+    return template.format(**values) if values else template
 
 
 def N_(text: str) -> str:  # noqa: N802  gettext's own name

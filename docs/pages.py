@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from checkin import settings
+from checkin.blinks import PARTS, STEPS
 from checkin.settings import Section, Settings
 from kiosk.devices.simulated_panel import drawn
 from kiosk.logic import feedback
-from kiosk.logic.examination import PARTS, TEST_CODE
+from kiosk.logic.examination import TEST_CODE
 from kiosk.ports import Pattern
 from provisioning import qr
 
@@ -112,6 +113,20 @@ def patterns_page() -> str:
         pattern = feedback.findings_pattern(numbers)
         parts = " and ".join(PARTS[number - 1] for number in numbers)
         lines += [f"**{pattern.name}**: {parts}", *_timeline(pattern)]
+    lines += [
+        "## What first boot couldn't do",
+        "",
+        "A card's first boot counts the step that failed in red with low beeps, on the panel and on",
+        "the Pi's own LED. Where the door serves all the same (the last ones), it is counted in amber",
+        "while nobody is there. The label lists what to do.",
+        "",
+        "| number | step |",
+        "| --- | --- |",
+        *(f"| {number} | {step} |" for number, step in enumerate(STEPS, 1)),
+        "",
+    ]
+    pattern = feedback.first_boot_pattern("read-only")
+    lines += [f"**{pattern.name}**: read-only", *_timeline(pattern)]
     return "\n".join(lines)
 
 

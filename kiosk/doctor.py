@@ -25,6 +25,7 @@ from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox, OutboxError, OutboxLostError
 from checkin.settings import Settings
+from checkin.words import N_, _, spoken
 from kiosk.logic import examination, feedback
 from kiosk.logic.examination import TEST_CODE, Facts, Finding, Sight
 from kiosk.ports import (
@@ -46,6 +47,21 @@ CLOCK_CHIP = Path("/sys/class/rtc/rtc0")
 
 # Faults of what the kiosk goes by; visitors are still served.
 RULES = {"trust", "settings"}
+
+# The parts as a person is told them; `--json` has their plain names.
+PART_WORDS = {
+    "camera": N_("camera"),
+    "lights": N_("lights"),
+    "buttons": N_("buttons"),
+    "clock": N_("clock"),
+    "disk": N_("disk"),
+    "outbox": N_("outbox"),
+    "broker": N_("broker"),
+    "certificate": N_("certificate"),
+    "central": N_("central"),
+    "kiosk": N_("kiosk"),
+    "rules": N_("rules"),
+}
 
 TIME_SERVER = ("timedatectl", "show-timesync", "--property=ServerName", "--value")
 TIME_SERVER_S = 2.0
@@ -180,6 +196,9 @@ class Doctor:
                 "why_no_broker": sync.why_lost,
                 "certificate_days": sync.certificate_days,
                 "certificate_trouble": sync.certificate_trouble,
+                "enrolment": sync.enrolment,
+                "enrolment_trouble": sync.enrolment_trouble,
+                "renewal_refused": sync.renewal_refused,
                 "connected_s": sync.connected_s,
                 "first_receipt_s": sync.first_receipt_s,
             }
@@ -330,16 +349,18 @@ def _changed(file: Path) -> int | None:
 
 def in_words(findings: Sequence[Finding]) -> list[str]:
     """One line for a part, and one below it where there is something to do."""
-    marks = {True: "well", False: "NOT WELL", None: "?"}
+    marks = {True: _("well"), False: _("NOT WELL"), None: "?"}
+    wide = max(map(len, marks.values())) + 2
     lines = []
     for one in findings:
-        lines.append(f"{one.number}  {one.part:12}{marks[one.well]:10}{printable(one.told)}")
+        part, told = _(PART_WORDS[one.part]), printable(spoken(one.told))
+        lines.append(f"{one.number:2}  {part:14}{marks[one.well]:{wide}}{told}")
         if one.cure:
-            lines.append(f"{'':15}{'':10}→ {one.cure}")
+            lines.append(f"{'':18}{'':{wide}}→ {spoken(one.cure)}")
     return lines
 
 
 def as_json(findings: Sequence[Finding], **more: str) -> bytes:
     """One object; `well` is whether every part that could be judged is."""
     well = not examination.unwell(findings)
-    return msgspec.json.encode({**more, "well": well, "parts": findings})
+    return msgspec.json.encode({**more, "well": well, "parts": findings}, enc_hook=str)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from checkin import event, health
+from checkin import event, first_boot, health
 from checkin.clock import Clock, Moment
 from checkin.event import Believed, CheckIn, Data, Shown
 from checkin.health import KioskHealth
@@ -133,6 +133,7 @@ class KioskLoop:
         self._refusals: deque[float] = deque()
         self._confirmed = -1
         self._confirmed_tick = self._frames_since
+        self._first_boot: str | None = None
         self._resting: Pattern | None = None
         self._rest(feedback.STARTING)
 
@@ -481,6 +482,7 @@ class KioskLoop:
             self._check_outbox(now)
             self._check_trust(now)
             self._write_health(now)
+            self._first_boot = first_boot.failed(self._health_file.parent)
         if self._mean is not None:
             on = self._lamp.look(self._mean, now.tick)
             if on != self._lamp_is_on:
@@ -489,7 +491,7 @@ class KioskLoop:
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
         # A stale list or settings are for whoever keeps them; visitors are still served.
         broken = bool(self._faults - {"trust", "settings"})
-        self._rest(feedback.idle_pattern(faults=broken, synced=synced))
+        self._rest(feedback.idle_pattern(faults=broken, synced=synced, step=self._first_boot))
 
     def _check_outbox(self, now: Moment) -> None:
         """Note whether the disk takes check-ins, and whether the daemon gets rid of them."""
@@ -531,7 +533,7 @@ class KioskLoop:
             log.warning("the health file could not be written: %s", error)
 
     def _rest(self, pattern: Pattern) -> None:
-        if pattern is not self._resting:
+        if pattern != self._resting:
             self._resting = pattern
             self._panel.rest(pattern)
 

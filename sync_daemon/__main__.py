@@ -13,7 +13,7 @@ from threading import Event
 import click
 
 from checkin import VERSION, event, lock, names, recovery, signed_list, stick, updates
-from checkin.clock import SystemClock
+from checkin.clock import Clock, SystemClock
 from checkin.command_line import leave_no_traces, load, not_over, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
@@ -21,12 +21,15 @@ from checkin.settings import Settings
 from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
-from sync_daemon import certificate, status, topics
+from sync_daemon import certificate, enrolment, enrolment_words, identity, status, topics
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
+from sync_daemon.enrolment import Enrolment
+from sync_daemon.identity import Identity
 from sync_daemon.loop import SyncLoop
 from sync_daemon.machine import machine
 from sync_daemon.protocol import Sender, Terms
+from sync_daemon.renewal import Renewing
 from sync_daemon.topics import (
     LONGEST_MESSAGE_BYTES,
     Address,
@@ -40,6 +43,9 @@ from sync_daemon.updates import Updates, architecture
 log = logging.getLogger("vaora.sync")
 
 OUTBOX_WAIT_S = 1.0
+
+# A certificate that ends while the daemon runs, and what claims another put beside it.
+LOOK_AT_CLAIM_S = 10.0
 
 # Where root looks for what systemd hands to a service that it started.
 CREDENTIALS = "/etc/credstore"
@@ -78,35 +84,80 @@ def run(settings_file: Path, *, verbose: bool) -> None:
     def alive() -> None:
         supervisor.alive(clock.moment().tick)
 
+    own = identity.of(loaded)
     while not stopped.is_set():
-        outbox = _wait_for_outbox(loaded, stopped, alive)
+        claims = _enrolment(loaded, own, SystemClock(loaded.clock_file))
+        outbox = _wait_for_outbox(loaded, stopped, alive, claims)
         if outbox is None:
-            return
+            break
         try:
-            _carry(loaded, outbox, stopped, alive)
+            _carry(loaded, outbox, stopped, alive, claims)
         except OutboxError as error:
             log.error("%s; beginning anew", error)  # noqa: TRY400  the message says all
             stopped.wait(OUTBOX_WAIT_S)
             alive()
         finally:
             outbox.close()
+            if claims is not None:
+                claims.end()
 
 
-def _carry(loaded: Settings, outbox: Outbox, stopped: Event, alive: Callable[[], None]) -> None:
-    """Carry this outbox until stopped, or until the kiosk has put another in its place."""
+def _enrolment(loaded: Settings, own: Identity | None, clock: Clock) -> Enrolment | None:
+    """What claims a certificate; None for a kiosk that has one, or gets it otherwise."""
+    if own is None or not enrolment.is_wanted(own, loaded.kiosk.id, clock.moment()):
+        return None
+    here = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
+    broker = loaded.broker
+    link = Broker(enrolment.options(own, here, broker.host, broker.port, broker.ca_file))
+    return Enrolment(own, here, link=link, clock=clock, jitter=random.random)
+
+
+def _carry(
+    loaded: Settings,
+    outbox: Outbox,
+    stopped: Event,
+    alive: Callable[[], None],
+    claims: Enrolment | None,
+) -> None:
+    """Carry this outbox until stopped, or until the kiosk has put another in its place.
+
+    Or until its certificate came, or was taken away.
+    """
     made_as = names.waiting_under_other_names(
         outbox, checkpoint=loaded.kiosk.checkpoint, kiosk=loaded.kiosk.id
     )
     if made_as:
         raise click.ClickException(made_as)
-    loop = make_loop(loaded, outbox)
+    claims = None if claims is not None and claims.done else claims
+    loop = make_loop(loaded, outbox, claims)
+    is_over = _over(loaded, claims)
     try:
         # A file that the kiosk set aside is another outbox, with a count of its own.
-        while not stopped.is_set() and outbox.is_current():
+        while not stopped.is_set() and outbox.is_current() and not is_over():
             loop.turn()
             alive()
     finally:
         loop.stop()
+
+
+def _over(loaded: Settings, claims: Enrolment | None) -> Callable[[], bool]:
+    """Whether another link is to be made: with the certificate that came, or to claim one."""
+    if claims is not None:
+        return lambda: claims.done
+    own = identity.of(loaded)
+    if own is None:
+        return lambda: False
+    clock, due = SystemClock(loaded.clock_file), 0.0
+
+    def lapsed() -> bool:
+        nonlocal due
+        now = clock.moment()
+        if now.tick < due:
+            return False
+        due = now.tick + LOOK_AT_CLAIM_S
+        return enrolment.is_wanted(own, loaded.kiosk.id, now)
+
+    return lapsed
 
 
 @main.command(name="status")
@@ -122,6 +173,24 @@ def status_(settings_file: Path, *, as_json: bool) -> None:
         click.echo(status.as_json(found))
         return
     for line in status.in_words(found):
+        click.echo(line)
+
+
+@main.command(name="enrolment")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@settings_option
+@click.pass_obj
+def enrolment_(settings_file: Path, *, as_json: bool) -> None:
+    """Say whether this kiosk has its certificate, what is in the way, and when it is renewed.
+
+    Needs the rights of the daemon, or root's: nobody else looks at a key.
+    """
+    loaded = load(settings_file)
+    told = enrolment_words.look(loaded, SystemClock(loaded.clock_file).moment())
+    if as_json:
+        click.echo(enrolment_words.as_json(told))
+        return
+    for line in enrolment_words.in_words(told):
         click.echo(line)
 
 
@@ -281,8 +350,10 @@ def _open(loaded: Settings) -> Outbox:
     )
 
 
-def _wait_for_outbox(loaded: Settings, stopped: Event, alive: Callable[[], None]) -> Outbox | None:
-    """The outbox, once the kiosk has made it."""
+def _wait_for_outbox(
+    loaded: Settings, stopped: Event, alive: Callable[[], None], claims: Enrolment | None
+) -> Outbox | None:
+    """The outbox, once the kiosk has made it; a certificate is claimed meanwhile."""
     said = ""
     while not stopped.is_set():
         try:
@@ -292,15 +363,21 @@ def _wait_for_outbox(loaded: Settings, stopped: Event, alive: Callable[[], None]
                 log.info("waiting for the kiosk: %s", error)
                 said = str(error)
         alive()
-        stopped.wait(OUTBOX_WAIT_S)
+        if claims is not None:
+            claims.wait(OUTBOX_WAIT_S)
+        else:
+            stopped.wait(OUTBOX_WAIT_S)
     return None
 
 
-def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
+def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None) -> SyncLoop:
+    """The loop over `outbox`; with `claims` in the place of a broker that it can't reach yet."""
     address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     options = _options(loaded, address)
-    tls = options.tls
+    tls = options.tls if claims is None else None
+    own = identity.of(loaded)
+    clock = SystemClock(loaded.clock_file)
     terms = Terms(
         confirm=broker.confirm,
         window=broker.window,
@@ -314,17 +391,19 @@ def make_loop(loaded: Settings, outbox: Outbox) -> SyncLoop:
         address=address,
         outbox=outbox,
         sender=Sender(outbox.id, outbox.summary().confirmed, terms, random.random),
-        broker=Broker(options),
-        clock=SystemClock(loaded.clock_file),
+        broker=Broker(options) if claims is None else claims,
+        clock=clock,
         kiosk_health=loaded.kiosk_health_file,
         sync_health=loaded.sync_health_file,
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
         settings_file=loaded.settings_arrived if loaded.policy.authority else None,
-        certificate=partial(_certificate, tls),
+        certificate=partial(_certificate, tls, clock),
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
+        enrolment=partial(_standing, own, claims),
+        renewing=Renewing(own, address.kiosk, random.random) if own and claims is None else None,
         updates=_updates(loaded),
     )
 
@@ -348,8 +427,16 @@ def _updates(loaded: Settings) -> Updates | None:
     )
 
 
-def _certificate(tls: Tls | None) -> Certificate:
-    return certificate.look(tls) if tls is not None and tls.cert_file else Certificate(None)
+def _certificate(tls: Tls | None, clock: Clock) -> Certificate:
+    if tls is None or not tls.cert_file:
+        return Certificate(None)
+    return certificate.look(tls, clock.moment().at)
+
+
+def _standing(own: Identity | None, claims: Enrolment | None) -> tuple[str, str]:
+    if claims is not None:
+        return claims.standing, claims.trouble
+    return (enrolment.ENROLLED if own else "", "")
 
 
 def _key_file(name: str) -> str:
@@ -364,9 +451,11 @@ def _options(loaded: Settings, address: Address) -> Options:
     key_file = _key_file(broker.key_file)
     tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
     # Without an authority nothing that came could be believed.
-    wishes = (address.settings,) if loaded.policy.authority else ()
+    wishes: tuple[str, ...] = (address.settings,) if loaded.policy.authority else ()
+    if identity.of(loaded) is not None:
+        wishes += (address.certificate,)
     if loaded.policy.authority and (arch := architecture()):
-        wishes = (*wishes, topics.update(arch))
+        wishes += (topics.update(arch),)
     return Options(
         host=broker.host,
         port=broker.port,

@@ -24,6 +24,7 @@ from sync_daemon.broker import (
 )
 from sync_daemon.certificate import EXPIRED, NOT_YET_VALID, Certificate
 from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Rows, Sender, Settle
+from sync_daemon.renewal import Renewing
 from sync_daemon.topics import Address, MessageError, OutboxState, Receipt, State
 from sync_daemon.updates import Read, Updates, Wish
 
@@ -89,8 +90,13 @@ class SyncLoop:
         settings_file: Path | None = None,
         confirm: Literal["central", "broker"] = "central",
         updates: Updates | None = None,
+        enrolment: Callable[[], tuple[str, str]] = lambda: ("", ""),
+        renewing: Renewing | None = None,
     ) -> None:
         self._updates = updates
+        self._enrolment = enrolment
+        self._renewing = renewing
+        self._renewal_mid: int | None = None
         self._needs_refusals = confirm == "broker"
         self._address = address
         self._outbox = outbox
@@ -127,7 +133,7 @@ class SyncLoop:
         self._state_due = 0.0
         self._look_due = 0.0
         self._health_due = 0.0
-        self._link_said = ""
+        self._link_said = ("", "")
         self._prune_due = 0.0
         self._settled_tick: float | None = None
         self._connected_tick = 0.0
@@ -143,6 +149,7 @@ class SyncLoop:
         """Hear what the broker says, do what the Sender asks for, say how things are."""
         self._do_what_is_due(self._clock.moment())
         self._mind_certificate(self._clock.moment())
+        self._mind_renewal(self._clock.moment())
         heard = self._broker.wait(wait_s)
         now = self._clock.moment()
         for one in heard:
@@ -182,11 +189,30 @@ class SyncLoop:
         if found != self._files_in_use and self._online and not self._certificate.trouble:
             self._lost("the certificate was renewed; connecting with it", now)
 
+    def _mind_renewal(self, now: Moment) -> None:
+        if self._renewing is None or not self._online:
+            return
+        found = self._certificate
+        body = self._renewing.body(found.renew_at, found.ends_at, now)
+        if not body:
+            return
+        try:
+            message = Message(self._address.renewal, body)
+            self._renewal_mid = self._broker.publish(message, topics.JSON_TYPE)
+        except BrokerError as error:
+            self._lost(str(error), now)
+
+    def _hear_certificate(self, body: bytes, now: Moment) -> None:
+        if self._renewing is not None and self._renewing.hear(body, now):
+            self._files_due = 0.0  # taken up with the next turn
+
     def _certificate_faults(self, now: Moment) -> list[str]:
         days = self._certificate.days(now.at) if now.synced else None
+        refused = ["renewal-refused"] if self._renewing and self._renewing.refused else []
         if self._certificate.trouble:
-            return certificate_faults(self._certificate.trouble, synced=now.synced)
-        return ["certificate-ends-soon"] if days is not None and days <= SOON_DAYS else []
+            return refused + certificate_faults(self._certificate.trouble, synced=now.synced)
+        soon = days is not None and days <= SOON_DAYS
+        return [*refused, "certificate-ends-soon"] if soon else refused
 
     def _use_disk(self, now: Moment) -> None:
         """Everything that needs the outbox. A disk in trouble is waited for, and said once."""
@@ -234,21 +260,31 @@ class SyncLoop:
             case Acknowledged(mid):
                 number = self._numbers.pop(mid, 0)
                 self._obey(self._sender.acknowledged(number, now.tick), now)
-            case TurnedDown(mid, reason, too_large, patient):
-                here = self._address
-                topic = here.checkins if self._numbers.pop(mid, 0) else here.state
-                if too_large:
-                    self._sender.too_large()
-                why = f"it refuses a message to {topic}: {reason}"
-                self._obey(self._sender.turned_down(why, now.tick, patient=patient), now)
+            case TurnedDown():
+                self._hear_turned_down(heard, now)
             case Received(message):
                 self._hear_receipt(message, now)
+
+    def _hear_turned_down(self, heard: TurnedDown, now: Moment) -> None:
+        mid, reason = heard.mid, heard.reason
+        if self._renewing is not None and mid == self._renewal_mid:
+            self._renewal_mid = None
+            self._renewing.turned_down(reason)  # of no harm to check-ins
+            return
+        here = self._address
+        topic = here.checkins if self._numbers.pop(mid, 0) else here.state
+        if heard.too_large:
+            self._sender.too_large()
+        why = f"it refuses a message to {topic}: {reason}"
+        self._obey(self._sender.turned_down(why, now.tick, patient=heard.patient), now)
 
     def _hear_receipt(self, message: Message, now: Moment) -> None:
         if message.topic == self._address.settings:
             self._put_down_settings(message.body)
         if self._updates is not None and message.topic.startswith(self._updates.topic):
             self._wish(self._updates.hear(message.topic, message.body, now.tick))
+        if message.topic == self._address.certificate:
+            self._hear_certificate(message.body, now)
         if message.topic != self._address.receipt:
             return
         try:
@@ -323,6 +359,7 @@ class SyncLoop:
 
     def _connect(self, now: Moment) -> None:
         self._files_in_use = self._certificate_files()
+        self._renewal_mid = None
         try:
             self._broker.connect()
         except BrokerError as error:
@@ -467,10 +504,11 @@ class SyncLoop:
 
     def _write_health(self, now: Moment) -> None:
         link = self._sender.link.name.lower()
-        if now.tick < self._health_due and link == self._link_said:
+        enrolment, trouble = self._enrolment()
+        if now.tick < self._health_due and (link, enrolment) == self._link_said:
             return
         self._health_due = now.tick + HEALTH_EVERY_S
-        self._link_said = link
+        self._link_said = (link, enrolment)
         mine = SyncHealth(
             boot=now.boot,
             tick=now.tick,
@@ -481,6 +519,9 @@ class SyncLoop:
             certificate_trouble=self._certificate.trouble,
             connected_s=now.tick - self._connected_tick if self._online else None,
             first_receipt_s=self._first_receipt_s if self._online else None,
+            enrolment=enrolment,
+            enrolment_trouble=trouble,
+            renewal_refused=self._renewing.refused if self._renewing else "",
         )
         try:
             health.write(self._sync_health, mine)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.debian_root import may_mount
 
@@ -34,6 +35,40 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter):
     if os.environ.get("CI") and _skipped:
         terminalreporter.write_line(f"CI must not skip: {', '.join(_skipped)}", red=True)
+
+
+# Each boots machines, one on a host at a time: one worker takes them all, one after the other.
+BOOTS = ("tests/appliance/", "tests/power/test_installed.py")
+# What takes longest begins first, so that both workers end at about the same time.
+LONGEST = (
+    *BOOTS,
+    "tests/system/test_nothing_lost.py",
+    "tests/contract/test_decoder.py",
+    "tests/test_breakages.py",
+    "tests/fuzz/",
+    "tests/system/",
+)
+
+
+class Together(LoadFileScheduling):
+    """A file to a worker, and all that boots to one."""
+
+    def _split_scope(self, nodeid):
+        return BOOTS[0] if nodeid.startswith(BOOTS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("numprocesses", default=None) or hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+
+
+def _rank(item):
+    starts = [item.nodeid.startswith(name) for name in LONGEST]
+    return starts.index(True) if any(starts) else len(LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,15 @@ HARMLESS = {
 
 PURE = (
     "central.times",
+    "checkin.blinks",
     "checkin.claim",
     "checkin.cose",
     "checkin.event",
+    "checkin.marks",
     "checkin.passes",
     "kiosk.logic",
     "kiosk.ports",
+    "sync_daemon.claiming",
     "sync_daemon.protocol",
     "sync_daemon.reasons",
     "sync_daemon.topics",
@@ -35,11 +38,21 @@ MAY_IMPORT = {
     # Signatures are arithmetic: the packages for them touch nothing of the world.
     "checkin.cose": HARMLESS | {"binascii", "zlib", "io", "base45", "cbor2", "cryptography"},
     "checkin.claim": HARMLESS | {"hmac", "checkin.words"},
+    "checkin.marks": HARMLESS,
     "checkin.event": HARMLESS | {"checkin.seal.Seal"},
+    "checkin.blinks": HARMLESS,
     "checkin.passes": HARMLESS | {"checkin.cose"},
     "kiosk.ports": HARMLESS | {"numpy"},
     "kiosk.logic": HARMLESS
-    | {"kiosk.logic", "kiosk.ports", "checkin.event", "checkin.cose", "checkin.passes"},
+    | {
+        "kiosk.logic",
+        "kiosk.ports",
+        "checkin.blinks",
+        "checkin.event",
+        "checkin.marks",
+        "checkin.cose",
+        "checkin.passes",
+    },
     "kiosk.devices": ANY | {"kiosk.devices", "kiosk.ports"},
     "kiosk.loop": ANY
     | {
@@ -63,9 +76,14 @@ MAY_IMPORT = {
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
+    "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
+    "sync_daemon.identity": ANY | {"checkin"},
+    "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
+    "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
-    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
-    "sync_daemon.certificate": ANY | {"sync_daemon.broker"},
+    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop", "sync_daemon.enrolment_words"},
+    "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
+    "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
@@ -134,7 +152,8 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
+    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
+    "fleet_option", "get_args",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ holds the table to that.
 
 from collections.abc import Sequence
 
+from checkin.blinks import STEPS
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated, Verdict
 from kiosk.ports import DARK, Level, Pattern, Step
 
@@ -146,15 +147,28 @@ def findings_pattern(numbers: Sequence[int]) -> Pattern:
     return Pattern(f"found-{name}", tuple(steps))
 
 
+def first_boot_pattern(step: str) -> Pattern:
+    """First boot left `step` undone: amber counts it, then green as when ready, for it serves."""
+    number = STEPS.index(step) + 1
+    ready = (_dark(0.9), _green(0.06), _dark(1.2))
+    return Pattern(f"first-boot-{number}", (*(_amber(0.2), _dark(0.3)) * number, *ready))
+
+
 def after(pattern: Pattern, then: Pattern) -> Pattern:
     """One pattern behind the other, as one."""
     return Pattern(f"{pattern.name}+{then.name}", (*pattern.steps, *then.steps))
 
 
-def idle_pattern(*, faults: bool, synced: bool) -> Pattern:
-    """What to show while nobody is there."""
+def idle_pattern(*, faults: bool, synced: bool, step: str | None = None) -> Pattern:
+    """What to show while nobody is there; `step` of first boot has failed.
+
+    A kiosk that isn't enrolled yet shows nothing of its own: it serves, and after a while it is
+    one that nothing was confirmed of.
+    """
     if faults:
         return OUT_OF_ORDER
+    if step is not None:
+        return first_boot_pattern(step)
     return READY if synced else NOT_SYNCED
 
 

@@ -1,6 +1,6 @@
-"""A built package as another version: only our own wheel is changed, which takes a second or two.
+"""A built package as another version: only our own wheel is changed, which takes some seconds.
 
-`changes` are lines of Python put at the end of modules of ours: a version that is broken on purpose.
+`changes` are lines of Python put at the end of modules: a version that is broken on purpose.
 """
 
 import base64

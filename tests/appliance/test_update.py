@@ -4,6 +4,7 @@ The package of this version is installed; later ones are the same code under a h
 of them broken on purpose. The tests run in their order, as a kiosk's life does.
 """
 
+import itertools
 import json
 import re
 import subprocess
@@ -170,7 +171,7 @@ def test_an_update_comes_over_the_air_and_a_power_cut_in_its_trial_doesnt_matter
     said = release(made, later_one, "--since", package)
     assert int(re.search(r"(\d+) bytes", said)[1]) < 1_000_000
     wait_until(lambda: told(kiosk).get("trial") == "0.1.1", PATIENCE_S, "a trial")
-    power_cut(kiosk)
+    kiosk.cut_power()
     wait_until(lambda: told(kiosk)["running"] == "0.1.1", PATIENCE_S, "0.1.1")
     wait_until(lambda: told(kiosk)["trial"] == "", PATIENCE_S, "an end of the trial")
     assert version(kiosk) == "0.1.1"
@@ -180,12 +181,6 @@ def test_an_update_comes_over_the_air_and_a_power_cut_in_its_trial_doesnt_matter
     # The journal lies in memory: what was said before the cut is gone, the check-ins aren't.
     assert not told(kiosk)["refused"]
     wait_until(lambda: status(kiosk)["waiting"] == 0, 30, "all confirmed")
-
-
-def power_cut(kiosk):
-    """The machine begins anew without a word to anybody: what wasn't flushed is in nobody's hands."""
-    kiosk.run("reboot", "--force", "--force", check=False)
-    kiosk.boot_again()
 
 
 def test_one_that_forgets_visitors_never_reaches_the_door(kiosk, made, package, tmp_path_factory):
@@ -233,7 +228,7 @@ def longest_silence(kiosk):
     """Seconds between two check-ins at most: visitors come every second here."""
     said = kiosk.run("journalctl", "--output=short-unix", "--unit", KIOSK, "--no-pager").stdout
     at = [float(line.split()[0]) for line in said.splitlines() if "on disk" in line]
-    return max(later - before for before, later in zip(at, at[1:], strict=False))
+    return max(later - before for before, later in itertools.pairwise(at))
 
 
 def test_one_that_keeps_check_ins_to_itself_is_gone_back_from(

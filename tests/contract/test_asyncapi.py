@@ -5,7 +5,8 @@ from typing import get_args, get_type_hints
 import pytest
 from jsonschema import ValidationError
 
-from checkin import event
+from checkin import claim, event
+from checkin.claim import Answer, Claim, Renewal, Token
 from checkin.event import Data
 from kiosk.logic import credentials
 from sync_daemon import topics
@@ -38,6 +39,18 @@ def test_a_state_and_the_last_will():
     check(topics.encode(State(online=True, faults=["camera"], outbox=outbox)), "state")
 
 
+def test_a_claim_its_answers_and_a_renewal():
+    token = Token(bytes(16))
+    asked = claim.claim(token, kiosk="k1", checkpoint="cp", request="PEM", nonce="0" * 32)
+    check(claim.encode(asked), "claim")
+    check(claim.encode(Renewal("PEM", "0" * 32)), "renewal")
+    check(claim.encode(claim.answer(asked, token, certificate="PEM")), "answer")
+    check(claim.encode(claim.answer(asked, None, refused="unknown")), "answer")
+    check(claim.encode(Answer("0" * 32, "PEM")), "answer")
+    said = DOCUMENT["components"]["schemas"]["answer"]["properties"]["refused"]["enum"]
+    assert set(said) == {"", *claim.REFUSALS}
+
+
 @pytest.mark.parametrize(
     ("message", "schema"),
     [
@@ -62,7 +75,9 @@ def test_the_channels_are_the_topics():
     address = Address("{checkpoint}", "{kiosk}")
     assert channels == {
         "checkins": address.checkins, "state": address.state, "receipt": address.receipt,
-        "settings": address.settings,
+        "settings": address.settings, "renewal": address.renewal,
+        "certificate": address.certificate, "claim": topics.claim_request("{kiosk}"),
+        "claimAnswer": topics.claim_answer("{kiosk}"),
     }  # fmt: skip
     types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
     assert types["checkins"] == topics.CHECKINS_TYPE
@@ -81,6 +96,9 @@ def test_the_schemas_name_every_field_and_no_other():
         (schemas["state"]["properties"]["outbox"], OutboxState),
         (schemas["state"]["properties"]["anchors"]["items"], Anchor),
         (schemas["receipt"], Receipt),
+        (schemas["claim"], Claim),
+        (schemas["answer"], Answer),
+        (schemas["renewal"], Renewal),
         (schemas["receipt"]["properties"]["refused"]["items"], Refusal),
     ):
         assert set(schema["properties"]) == set(struct.__struct_fields__), struct

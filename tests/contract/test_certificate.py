@@ -27,7 +27,7 @@ def tls(tmp_path):
 
 
 def test_the_end_is_what_openssl_says(tls):
-    found = certificate.look(tls)
+    found = certificate.look(tls, SystemClock().moment().at)
     said = subprocess.run(
         ["openssl", "x509", "-in", tls.cert_file, "-noout", "-enddate", "-dateopt", "iso_8601"],
         capture_output=True, text=True, check=True,
@@ -47,7 +47,7 @@ def test_one_that_has_ended_is_said(tls, tmp_path):
     )  # fmt: skip
     ended = made.sign(key, hashes.SHA256())
     (tmp_path / "k1.pem").write_bytes(ended.public_bytes(Encoding.PEM))
-    assert certificate.look(tls).trouble == "has expired"
+    assert certificate.look(tls, SystemClock().moment().at).trouble == "has expired"
 
 
 @pytest.mark.parametrize("bytes_", [b"", b"rubbish", None])
@@ -55,7 +55,7 @@ def test_one_that_cannot_be_read_is_said(tls, tmp_path, bytes_):
     (tmp_path / "k1.pem").unlink()
     if bytes_ is not None:
         (tmp_path / "k1.pem").write_bytes(bytes_)
-    assert certificate.look(tls).trouble.startswith("can't be read: ")
+    assert certificate.look(tls, SystemClock().moment().at).trouble.startswith("can't be read: ")
 
 
 def test_a_replaced_file_is_another(tls, tmp_path):
@@ -126,4 +126,25 @@ def test_a_fleet_whose_kiosks_have_an_authority_of_their_own_is_no_trouble(tls, 
     other.mkdir()
     authority(other)
     brokers = Tls(str(other / "ca.pem"), tls.cert_file, tls.key_file)
-    assert certificate.look(brokers) == Certificate(None)
+    found = certificate.look(brokers, SystemClock().moment().at)
+    assert found.trouble == ""
+    assert 1.9 < found.days(SystemClock().moment().at) < 2.1
+
+
+def test_two_thirds_of_its_life_are_when_it_is_renewed(tls):
+    at = SystemClock().moment().at
+    found = certificate.look(tls, at)
+    assert timedelta(hours=31) < found.renew_at - at < timedelta(hours=33)
+
+
+def test_one_that_begins_later_is_said_with_its_end(tls):
+    found = certificate.look(tls, SystemClock().moment().at - timedelta(days=1))
+    assert found.trouble == "is not yet valid"
+    assert found.ends_at is not None
+
+
+def test_a_key_of_another_certificate_is_said(tls, tmp_path):
+    issue(tmp_path, "k2")
+    other = Tls(tls.ca_file, tls.cert_file, str(tmp_path / "k2.key"))
+    found = certificate.look(other, SystemClock().moment().at)
+    assert found.trouble.startswith("can't be read: ")

@@ -27,6 +27,7 @@ from kiosk.devices.decoder import (
 from kiosk.devices.opencv import read_image
 from kiosk.devices.zbar import Zbar
 from kiosk.ports import Code, DecoderError
+from tests.lengths import far
 
 NAME = "Nguyễn Thị Phượng"
 
@@ -532,8 +533,11 @@ def test_sixteen_bits_a_pixel_are_read(tmp_path):
     assert payloads(zxing.local(), read_image(tmp_path / "deep.png")) == [b"DEEP"]
 
 
-# What the issue asks of photographs by others; what is measured is in docs/performance.md.
+# Of photographs by others, those that must be read: of all, and of every third, which `make test`
+# shows. What is measured is in docs/performance.md.
 BARS = {"zxing (all)": 175, "boofcv (all)": 219, "dgc (all)": 97}
+EVERY = far(3, 1)
+BARS_OF_A_THIRD = {"zxing (all)": 60, "boofcv (all)": 75, "dgc (all)": 32}
 
 
 # A picture whose list of accepted texts is not what is in it: 54 of 200 bends and another library
@@ -543,7 +547,8 @@ MISLABELLED = "3561b6c1b168.png"
 
 def test_photographs_by_others(images):
     zbar()
-    files = [file for file in images.glob("*/*") if file.is_file() and file.name != MISLABELLED]
+    files = sorted(file for file in images.glob("*/*") if file.is_file())[::EVERY]
+    files = [file for file in files if file.name != MISLABELLED]
     with ThreadPoolExecutor(2) as both:  # each half in a process of its own
         halves = list(both.map(lambda half: decode(*half), (files[::2], files[1::2])))
     lines = "\n".join(json.dumps(line) for half in halves for line in half)
@@ -553,7 +558,7 @@ def test_photographs_by_others(images):
     ).stdout  # fmt: skip
     print(scored)
     rows = {line[:32].strip(): line[32:].split() for line in scored.splitlines()}
-    for name, bar in BARS.items():
+    for name, bar in (BARS if EVERY == 1 else BARS_OF_A_THIRD).items():
         assert int(rows[name][rows[name].index("read") + 1]) >= bar, scored
     wrong = {name: row[row.index("wrong") + 1] for name, row in rows.items()}
     assert set(wrong.values()) == {"0"}, scored

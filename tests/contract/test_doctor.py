@@ -87,7 +87,7 @@ def test_in_words_each_part_has_a_line_and_what_is_wrong_a_cure(kiosk):
     Outbox(kiosk.settings.outbox_file).close()
     said = run(kiosk).output
     assert "1  camera" in said
-    assert "7  broker      NOT WELL  vaora-sync doesn't run" in said
+    assert " 7  broker        NOT WELL  vaora-sync doesn't run" in said
     assert "→ `systemctl status vaora-sync` says why" in said
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from checkin import event, health, passes, signed_list
+from checkin import event, first_boot, health, passes, signed_list
 from checkin.cose import SigningKey
 from checkin.health import KioskHealth
 from checkin.outbox import Outbox, OutboxError, OutboxLostError
@@ -492,3 +492,26 @@ def test_who_watches_sees_what_the_kiosk_does_and_no_visitor(door):
     door.clock.pass_(60)
     door.show(frames=3, step_s=2)
     assert not door.watch.on
+
+
+def test_a_step_of_first_boot_that_failed_is_shown_until_it_has_succeeded(door):
+    door.show()
+    assert resting(door) == "ready"
+    first_boot.tell(door.folder, "read-only")
+    door.show(step_s=6)
+    door.show()
+    assert resting(door) == "first-boot-6"
+    door.show(b"VISITOR:ANNA")
+    assert played(door) == ["accepted-in"]  # served all the same
+    first_boot.forget(door.folder, "enrolment")  # another's, which stays told
+    first_boot.forget(door.folder, "read-only")
+    door.show(step_s=6)
+    door.show()
+    assert resting(door) == "ready"
+
+
+@pytest.mark.parametrize("content", [b"", b"everything", b"\xff\xfe", b"seed" * 100_000])
+def test_a_step_that_is_none_is_not_shown(door, content):
+    (door.folder / first_boot.FILE).write_bytes(content)
+    door.show()
+    assert resting(door) == "ready"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kiosk.logic.examination import PARTS, Facts, Finding, Sight, examine, unwell
+from checkin.blinks import PARTS
+from kiosk.logic.examination import Facts, Finding, Sight, examine, unwell
 
 SIGHT = Sight("imx708", 29.9, 30.0, mean=110, sharpness=640, test_code_s=3.0)
 WELL = Facts(

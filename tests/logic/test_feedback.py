@@ -4,6 +4,7 @@ from itertools import combinations, groupby
 
 import pytest
 
+from checkin.blinks import STEPS
 from kiosk.logic import feedback
 from kiosk.logic.credentials.visitor import VisitorCode
 from kiosk.logic.station import Accepted, ForeignCode, Refused, Repeated
@@ -130,6 +131,22 @@ def test_a_crowd_in_one_frame_does_not_hold_up_the_next():
 )
 def test_what_is_shown_while_nobody_is_there(faults, synced, expected):
     assert feedback.idle_pattern(faults=faults, synced=synced) is expected
+
+
+def test_a_step_of_first_boot_that_failed_is_counted_in_amber_while_visitors_are_served():
+    for number, step in enumerate(STEPS, 1):
+        shown = feedback.idle_pattern(faults=False, synced=True, step=step)
+        lit = [on.level for on in shown.steps if on.level != DARK]
+        assert [level.amber for level in lit] == [True] * number + [False]
+        assert lit[-1].green
+        assert not any(level.tone_hz for level in lit)
+    assert feedback.idle_pattern(faults=True, synced=True, step="seed") is feedback.OUT_OF_ORDER
+
+
+def test_no_step_is_taken_for_another_or_for_an_idle_light():
+    shown = [*map(feedback.first_boot_pattern, STEPS), *feedback.IDLE]
+    assert len({light(pattern) for pattern in shown}) == len(shown)
+    assert len({pattern.name for pattern in shown}) == len(shown)
 
 
 def pulses(pattern, tone_hz):

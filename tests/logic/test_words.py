@@ -3,6 +3,7 @@
 import pytest
 
 from checkin import words
+from checkin.marks import joined, text
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,20 @@ def test_a_text_without_a_translation_is_said_as_it_stands():
     with words.in_language("en"):
         assert words._("no such text") == "no such text"
         assert words.plural("one", "many", 2) == "many"
+
+
+def test_a_text_is_english_and_is_spoken_otherwise(monkeypatch):
+    monkeypatch.setattr(words, "_", {"{n} wait": "{n} đang chờ", "full": "đầy"}.get)
+    told = joined(", ", [text("{n} wait", n=3), text("full"), "/a/file"])
+    assert told == "3 wait, full, /a/file"
+    assert words.spoken(told) == "3 đang chờ, đầy, /a/file"
+
+
+def test_a_text_inside_a_text_is_spoken_too(monkeypatch):
+    monkeypatch.setattr(words, "_", {"set, {chip}": "đã đặt, {chip}", "no chip": "không có"}.get)
+    assert words.spoken(text("set, {chip}", chip=text("no chip"))) == "đã đặt, không có"
+
+
+def test_what_is_no_text_of_ours_is_said_as_it_is():
+    assert words.spoken("tệp {x} 100 %") == "tệp {x} 100 %"
+    assert words.spoken(text("100 % {x}")) == "100 % {x}"

@@ -166,7 +166,7 @@ def door(tmp_path, broker, link):
         tmp_path / "bench",
         broker.port,
         daemon_port=link.port,
-        camera=Camera(source="replay", path=str(frames), fps=30),
+        camera=Camera(source="replay", path=str(frames), fps=10),
         door=DoorSettings(hold_off_s=600),
     )
     made.prepare()
@@ -267,7 +267,7 @@ def test_a_days_run_leaves_nothing_personal_that_can_be_read(tmp_path, broker, s
     door = Door(
         tmp_path / "bench",
         broker.port,
-        camera=Camera(source="replay", path=str(frames), fps=30),
+        camera=Camera(source="replay", path=str(frames), fps=10),
         policy=Policy(keep=("cccd.name", "cccd.dob", "cccd.id_number", "cccd.address")),
         broker={"state_every_s": 1.0},
     )
@@ -480,7 +480,7 @@ def test_a_central_that_only_subscribes(tmp_path, broker):
     door = Door(
         tmp_path / "bench",
         broker.port,
-        camera=Camera(source="replay", path=str(frames), fps=30),
+        camera=Camera(source="replay", path=str(frames), fps=10),
         door=DoorSettings(hold_off_s=600),
         broker={"confirm": "broker"},
     )
