@@ -34,7 +34,7 @@ UPDATE = "vaora-update.service"
 TOLD = "/var/lib/vaora-updates/told.json"
 
 # Half an hour, ten minutes and six hours in the units; here as long as the suite has.
-WELL_S, LONGEST_S, REHEARSAL_S = 4, 12, 8
+WELL_S, LONGEST_S, REHEARSAL_S = 4, 30, 8
 PATIENCE_S = 60
 
 TIMER = (
@@ -49,26 +49,13 @@ ExecStart=/usr/lib/vaora/current/bin/vaora-update --well {WELL_S} --longest {LON
 # Green without a record: what no health file shows.
 FORGETS = {"kiosk/loop.py": "\nKioskLoop._record = lambda self, accepted, now: True\n"}
 # What only happens at the real door, and no rehearsal shows.
-AT_THE_DOOR = 'settings_file == Path("/etc/vaora/kiosk.toml")'
 FALLS = {
-    "kiosk/__main__.py": f"""
-_load = load
-def load(settings_file):
-    if {AT_THE_DOOR}:
+    "kiosk/__main__.py": """
+_serve_well = _serve
+def _serve(loaded, *others):
+    if loaded.kiosk.data_dir == "/var/lib/vaora":
         sys.exit("made to fall")
-    return _load(settings_file)
-"""
-}
-KEEPS_TO_ITSELF = {
-    "sync_daemon/__main__.py": f"""
-_load = load
-def load(settings_file):
-    import msgspec
-    loaded = _load(settings_file)
-    if {AT_THE_DOOR}:
-        away = msgspec.structs.replace(loaded.broker, port=1)
-        return msgspec.structs.replace(loaded, broker=away)
-    return loaded
+    _serve_well(loaded, *others)
 """
 }
 
@@ -229,15 +216,6 @@ def longest_silence(kiosk):
     said = kiosk.run("journalctl", "--output=short-unix", "--unit", KIOSK, "--no-pager").stdout
     at = [float(line.split()[0]) for line in said.splitlines() if "on disk" in line]
     return max(later - before for before, later in itertools.pairwise(at))
-
-
-def test_one_that_keeps_check_ins_to_itself_is_gone_back_from(
-    kiosk, made, package, tmp_path_factory
-):
-    broken = later(package, "0.1.4", KEEPS_TO_ITSELF, tmp_path_factory.mktemp("keeps"))
-    release(made, broken)
-    assert "didn't reach the broker" in refused(kiosk, broken)
-    wait_until(lambda: status(kiosk)["waiting"] == 0, 30, "all confirmed")
 
 
 def test_what_another_puts_there_isnt_run(kiosk):
