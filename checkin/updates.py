@@ -5,6 +5,7 @@ two files that the daemon puts down in its own folder, and one that root puts do
 """
 
 import os
+import platform
 import stat
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,10 @@ LONGEST_TOLD_BYTES = 16_384
 LONGEST_WORDS = 200
 
 Words = Annotated[str, Meta(max_length=LONGEST_WORDS)]
+
+
+# What Debian calls the machines that there are packages for (uname(1)).
+ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
 class UpdateError(OSError):
@@ -54,6 +59,11 @@ class Told(msgspec.Struct, frozen=True):
         if self.refused:
             return f"refused {self.refused}: {self.why}"[:LONGEST_WORDS]
         return ""
+
+
+def architecture() -> str:
+    """What Debian names this machine; empty where there is no package for it."""
+    return ARCHITECTURES.get(platform.machine(), "")
 
 
 def read_told(folder: Path = ROOT_FOLDER) -> Told:

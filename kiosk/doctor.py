@@ -46,7 +46,7 @@ ASKED_FILE = "examine"
 CLOCK_CHIP = Path("/sys/class/rtc/rtc0")
 
 # Faults of what the kiosk goes by; visitors are still served.
-RULES = {"trust", "settings"}
+RULES = {"trust", "revocations", "settings"}
 
 # The parts as a person is told them; `--json` has their plain names.
 PART_WORDS = {

@@ -3,10 +3,17 @@
 import click
 
 from checkin import VERSION
+from provisioning.commands.check import check
 from provisioning.commands.enrol import enrol
+from provisioning.commands.flash import flash
+from provisioning.commands.fleet import fleet
+from provisioning.commands.image import image
 from provisioning.commands.init import init
+from provisioning.commands.label import label
+from provisioning.commands.passes import pass_
 from provisioning.commands.release import release
 from provisioning.commands.retire import retire
+from provisioning.commands.send import send
 
 
 @click.group(help=__doc__)
@@ -22,15 +29,21 @@ main.add_command(retire)
 
 
 # the list of doors
-
+main.add_command(check)
 
 # images and cards
+main.add_command(image)
+main.add_command(flash)
 
 
 # paper
+main.add_command(label)
+main.add_command(pass_)
 
 
 # kiosks far away
+main.add_command(fleet)
+main.add_command(send)
 main.add_command(release)
 
 

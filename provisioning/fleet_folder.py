@@ -40,6 +40,20 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Renewed at two thirds: a kiosk may be without a network for four months.
     certificate_days: Annotated[int, Meta(ge=1, le=1_200)] = 365
     utc_offset_h: Annotated[float, Meta(ge=-12, le=14)] = 7.0
+    time_zone: Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z0-9_+/-]{0,40}$")] = "Asia/Ho_Chi_Minh"
+    # Asked before the OS's own, where a network lets nobody out but to these.
+    time_servers: tuple[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$")], ...
+    ] = ()
+    # Whose rules of the air a kiosk keeps.
+    wifi_country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "VN"
+    # Whose holder may come in by ssh, as `technician`. Without one nobody can, and no ssh runs.
+    ssh_key: Annotated[
+        str,
+        Meta(
+            pattern=r"^((ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{40,1500}={0,2}( [ -~]{0,100})?)?$"
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ from provisioning import rehearsal, trial
 from provisioning.machine import Machine, MachineError
 from provisioning.rehearsal import Programs, RehearsalError
 from provisioning.trial import Limits, Outcome, Seen, Trial, Watch
-from sync_daemon.updates import architecture
 
 log = logging.getLogger("vaora.update")
 
@@ -410,7 +409,7 @@ def _updater(
         authority=signed_list.public_key(loaded.policy.authority)
         if loaded.policy.authority
         else b"",
-        arch=architecture(),
+        arch=updates.architecture(),
         rehearse=rehearse,
         stopped=stopped,
         limits=limits,

@@ -22,6 +22,7 @@ from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
 from sync_daemon import certificate, enrolment, enrolment_words, identity, status, topics
+from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
 from sync_daemon.enrolment import Enrolment
@@ -38,7 +39,7 @@ from sync_daemon.topics import (
     encode,
     read_receipt,
 )
-from sync_daemon.updates import Updates, architecture
+from sync_daemon.updates import Updates
 
 log = logging.getLogger("vaora.sync")
 
@@ -109,7 +110,14 @@ def _enrolment(loaded: Settings, own: Identity | None, clock: Clock) -> Enrolmen
     here = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     link = Broker(enrolment.options(own, here, broker.host, broker.port, broker.ca_file))
-    return Enrolment(own, here, link=link, clock=clock, jitter=random.random)
+    return Enrolment(
+        own,
+        here,
+        link=link,
+        clock=clock,
+        jitter=random.random,
+        runtime_dir=Path(loaded.kiosk.runtime_dir),
+    )
 
 
 def _carry(
@@ -374,7 +382,8 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
     """The loop over `outbox`; with `claims` in the place of a broker that it can't reach yet."""
     address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
-    options = _options(loaded, address)
+    coming = arrivals(loaded)
+    options = _options(loaded, address, coming.topics)
     tls = options.tls if claims is None else None
     own = identity.of(loaded)
     clock = SystemClock(loaded.clock_file)
@@ -398,7 +407,7 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
-        settings_file=loaded.settings_arrived if loaded.policy.authority else None,
+        arrivals=coming,
         certificate=partial(_certificate, tls, clock),
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
@@ -410,7 +419,7 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
 
 def _updates(loaded: Settings) -> Updates | None:
     """What downloads updates; None where none could be believed, or is made for this machine."""
-    arch = architecture()
+    arch = updates.architecture()
     if not loaded.policy.authority or not arch:
         return None
     try:
@@ -446,15 +455,13 @@ def _key_file(name: str) -> str:
     return str(Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS)) / name)
 
 
-def _options(loaded: Settings, address: Address) -> Options:
+def _options(loaded: Settings, address: Address, wishes: tuple[str, ...]) -> Options:
     broker = loaded.broker
     key_file = _key_file(broker.key_file)
     tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
-    # Without an authority nothing that came could be believed.
-    wishes: tuple[str, ...] = (address.settings,) if loaded.policy.authority else ()
     if identity.of(loaded) is not None:
         wishes += (address.certificate,)
-    if loaded.policy.authority and (arch := architecture()):
+    if loaded.policy.authority and (arch := updates.architecture()):
         wishes += (topics.update(arch),)
     return Options(
         host=broker.host,

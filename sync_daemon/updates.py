@@ -8,7 +8,6 @@ for an update: parts come one at a time, and none while the disk is needed for c
 import hashlib
 import logging
 import os
-import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +20,6 @@ from sync_daemon import topics
 from sync_daemon.download import Ask, Download, Package, Step
 
 log = logging.getLogger("vaora.sync")
-
-# What Debian calls the machines that there are packages for (uname(1)).
-ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64"}
 
 LOOK_EVERY_S = 5.0
 # A disk may be cleared, and a spoilt package be published anew: neither soon.
@@ -49,11 +45,6 @@ class Leave:
 
 
 Wish = Read | Leave
-
-
-def architecture() -> str:
-    """What Debian names this machine; empty where there is no package for it."""
-    return ARCHITECTURES.get(platform.machine(), "")
 
 
 def free_bytes(folder: Path) -> int:

@@ -25,6 +25,8 @@ PURE = (
     "kiosk.logic",
     "kiosk.ports",
     "sync_daemon.claiming",
+    "provisioning.trial",
+    "sync_daemon.download",
     "sync_daemon.protocol",
     "sync_daemon.reasons",
     "sync_daemon.topics",
@@ -67,14 +69,16 @@ MAY_IMPORT = {
     },
     "kiosk.reading": ANY | {"checkin", "kiosk.logic", "kiosk.trusted"},
     "kiosk.doctor": ANY | {"checkin", "kiosk.logic", "kiosk.ports", "kiosk.watch"},
+    "kiosk.in_force": ANY | {"checkin", "kiosk.logic", "kiosk.told"},
     "kiosk.told": ANY | {"checkin"},
-    "kiosk.trusted": ANY | {"checkin", "kiosk.logic"},
+    "kiosk.trusted": ANY | {"checkin", "kiosk.logic", "kiosk.told"},
     "kiosk.watch": ANY | {"checkin", "kiosk.logic", "kiosk.ports"},
     "kiosk.memory": ANY | {"checkin"},
     "kiosk.__main__": ANY | {"checkin", "kiosk"},
     "kiosk": HARMLESS,
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
+    "sync_daemon.arrivals": ANY | {"checkin", "sync_daemon.broker", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
     "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
     "sync_daemon.identity": ANY | {"checkin"},
@@ -85,6 +89,8 @@ MAY_IMPORT = {
     "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
+    "sync_daemon.download": HARMLESS,
+    "sync_daemon.updates": ANY | {"checkin", "sync_daemon.download", "sync_daemon.topics"},
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
     "sync_daemon": HARMLESS,
@@ -97,6 +103,24 @@ MAY_IMPORT = {
     "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
     "provisioning.enrolment_desk": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.fleet_watch": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    # What is sent is looked at as the kiosk will, by the kiosk's own words.
+    "provisioning.sending": ANY
+    | {
+        "checkin",
+        "kiosk.in_force",
+        "provisioning",
+        "sync_daemon.broker",
+        "sync_daemon.topics",
+    },
+    "provisioning.releases": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    # The central of a rehearsal speaks the central's own protocol.
+    "provisioning.loopback": ANY | {"sync_daemon.protocol", "sync_daemon.topics"},
+    # Judges what it was told; knows nobody.
+    "provisioning.trial": HARMLESS,
+    "provisioning.fleet_table": HARMLESS | {"checkin.words", "sync_daemon.topics"},
     "provisioning.commands": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
@@ -116,6 +140,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -152,8 +179,9 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "Pace", "ContextVar", "N_", "text", "add_command",
-    "fleet_option", "get_args",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
+    "get_args", "Pace", "Column", "one_of",
+    "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 

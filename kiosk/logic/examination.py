@@ -147,7 +147,8 @@ NOT_RENEWED = text("until the certificate ends all goes on: ask who runs the fle
 NO_CENTRAL = text("is the central running, and does it know this checkpoint and kiosk?")
 
 RULES = {
-    "trust": text("the trust list or the revocations are stale or can't be used"),
+    "trust": text("the trust list is stale or can't be used"),
+    "revocations": text("the revocations are stale or can't be used"),
     "settings": text("settings that came over the network are not taken"),
 }
 

@@ -9,14 +9,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
+
 from checkin import settings
-from checkin.claim import Token
-from checkin.settings import Broker, Camera, Door, Kiosk, Panel, Settings
-from tests.appliance.conftest import ROOT
+from checkin.settings import Camera, Panel, Settings
+from provisioning import seed
+from provisioning.inventory import Place, Wifi
+from provisioning.seed import Secrets
 from tests.fleet import MadeUpFleet
 
 KIOSK, CHECKPOINT = "k1", "cp"
-SCRIPT = ROOT / "provisioning" / "first_boot" / "first-boot.sh"
 IDENTITY = "/var/lib/vaora-identity"
 
 # /etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg of rpi-cloud-init-mods.
@@ -27,42 +29,35 @@ datasource:
     seedfrom: file:///boot/firmware
 """
 
-USER_DATA = """\
-#cloud-config
-hostname: k1
-users: []
-bootcmd:
-- [sh, /boot/firmware/vaora/first-boot.sh]
-"""
+PASSWORD = "not-really-a-password"
 
-# The network of the machine that this runs on is not cloud-init's to configure.
-NETWORK = "network:\n  config: disabled\n"
-
-WIFI = "not-really-a-password"
+PLACE = Place(
+    KIOSK, CHECKPOINT, "Cổng chính", "hospital", "Phường Mẫu, Tỉnh Mẫu", "Trần Thị Mẫu",
+    "000 000 0000", "in", Wifi("Bệnh viện Mẫu", PASSWORD),
+)  # fmt: skip
 
 
-def make(folder: Path, fleet: MadeUpFleet, package: Path, token: Token, claim_pem: bytes) -> None:
+def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> None:
     """Fill `folder`, which is made."""
+    files = seed.seed(PLACE, fleet.settings, seed.public_of(fleet.folder), secrets)
     boot = folder / "boot" / "firmware"
-    seed = boot / "vaora"
-    (seed / "packages").mkdir(parents=True)
+    (boot / "vaora" / "packages").mkdir(parents=True)
+    for name, content in files.items():
+        (boot / name).write_bytes(content)
+    toml = boot / "vaora" / "kiosk.toml"
+    toml.write_text(settings.as_toml(_on_the_bench(settings.parse(toml.read_text()))))
+    shutil.copy(package, boot / "vaora" / "vaora.deb")
+    needed(boot / "vaora" / "packages")
+    sums(boot / "vaora")
     cloud = folder / "etc" / "cloud" / "cloud.cfg.d"
     cloud.mkdir(parents=True)
     (cloud / "99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
-    (boot / "user-data").write_text(f"{USER_DATA}# {WIFI}\n")
-    (boot / "meta-data").write_text("instance-id: k1-1\n")
-    (boot / "network-config").write_text(NETWORK)
-    shutil.copy(SCRIPT, seed)
-    shutil.copy(package, seed / "vaora.deb")
-    needed(seed / "packages")
-    debs = [*(seed / "packages").iterdir(), seed / "vaora.deb"]
-    (seed / "packages.sha256").write_text(
-        "".join(f"{_sha256(deb)}  {deb.relative_to(seed)}\n" for deb in debs)
-    )
-    (seed / "kiosk.toml").write_text(settings.as_toml(_settings(fleet)))
-    shutil.copy(fleet.folder.ca, seed / "ca.pem")
-    (seed / "claim.pem").write_bytes(claim_pem)
-    (seed / "claim.token").write_text(f"{token.text}\n")
+
+
+def sums(place: Path) -> None:
+    debs = [*(place / "packages").iterdir(), place / "vaora.deb"]
+    lines = [f"{_sha256(deb)}  {deb.relative_to(place)}\n" for deb in debs]
+    (place / "packages.sha256").write_text("".join(lines))
 
 
 def needed(folder: Path) -> None:
@@ -79,23 +74,16 @@ def needed(folder: Path) -> None:
         shutil.rmtree(tree)
 
 
-def _settings(fleet: MadeUpFleet) -> Settings:
-    return Settings(
-        seal=fleet.folder.seal_public.read_text().strip(),
-        kiosk=Kiosk(id=KIOSK, checkpoint=CHECKPOINT),
-        door=Door(hold_off_s=1),
+def _on_the_bench(found: Settings) -> Settings:
+    """What a machine without a camera and pins needs, and a broker that is met often."""
+    return msgspec.structs.replace(
+        found,
+        door=msgspec.structs.replace(found.door, hold_off_s=1),
         camera=Camera(source="replay", path="/opt/frames", repeat=True),
         panel=Panel(kind="terminal"),
         outbox=settings.Outbox(min_free_mb=1),
-        broker=Broker(
-            host="127.0.0.1",
-            port=fleet.settings.broker_port,
-            ca_file="/etc/vaora/ca.pem",
-            cert_file=f"{IDENTITY}/kiosk.pem",
-            key_file=f"{IDENTITY}/kiosk.pem",
-            wait_initial_s=0.2,
-            wait_max_s=1.0,
-            answer_s=3.0,
+        broker=msgspec.structs.replace(
+            found.broker, wait_initial_s=0.2, wait_max_s=1.0, answer_s=3.0
         ),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkin import claim, identity, whole
+from checkin import claim, first_boot, identity, whole
 from checkin.claim import Token
 from checkin.identity import Authority
 from provisioning.enrolling import Enroller, Outcome, Standing
@@ -102,7 +102,10 @@ class Kiosk:
     """One kiosk: its folder outlives the power, its process doesn't."""
 
     def __init__(self, folder, fleet, credential):
-        self.own = Identity(folder / "kiosk.pem")
+        self.own = Identity(folder / "identity" / "kiosk.pem")
+        self.run = folder / "run"
+        self.own.file.parent.mkdir()
+        self.run.mkdir()
         self.clock = FakeClock()
         self.desk = Desk(fleet, self.clock)
         self.wire = Wire()
@@ -120,8 +123,9 @@ class Kiosk:
         self.claims = None
         if enrolment.is_wanted(self.own, "k1", self.clock.moment()):
             self.claims = Enrolment(
-                self.own, HERE, link=self.wire, clock=self.clock, jitter=self.chance.random
-            )
+                self.own, HERE, link=self.wire, clock=self.clock, jitter=self.chance.random,
+                runtime_dir=self.run,
+            )  # fmt: skip
 
     def turn(self, seconds=1.0):
         if self.claims is not None:
@@ -216,6 +220,7 @@ def test_a_refusal_is_said_once_and_a_new_card_helps(kiosk, refusal, caplog, cre
     assert kiosk.claims.standing == f"refused: {refusal}"
     assert caplog.text.count(claim.REFUSALS[refusal]) == 1
     assert not kiosk.own.is_there
+    assert first_boot.failed(kiosk.run) == "enrolment"
     # A new card: its files appear, and are taken up without a restart.
     kiosk.desk.used_for = kiosk.desk.used_at = None
     kiosk.desk.expires_at = NOON + timedelta(days=90)
@@ -224,6 +229,7 @@ def test_a_refusal_is_said_once_and_a_new_card_helps(kiosk, refusal, caplog, cre
     kiosk.put_card_in(credential)
     kiosk.until_enrolled(turns=60)
     kiosk.is_enrolled_once()
+    assert first_boot.failed(kiosk.run) is None
 
 
 class Forging:
@@ -231,6 +237,20 @@ class Forging:
 
     def claimed(self, shown, _standing, _at):
         return Outcome(claim.answer(shown, TOKEN, refused="forged"))
+
+
+def test_a_card_that_lay_too_long_is_said_without_asking_and_a_new_one_helps(
+    kiosk, fleet, credential
+):
+    kiosk.put_card_in(claim_credential(fleet, at=NOON - timedelta(days=91), days=90))
+    kiosk.begin()
+    for _ in range(100):
+        kiosk.turn(10.0)
+    assert kiosk.claims.standing == "refused: expired"
+    assert kiosk.wire.sent == []
+    kiosk.put_card_in(credential)
+    kiosk.until_enrolled(turns=60)
+    kiosk.is_enrolled_once()
 
 
 def test_an_answer_by_who_has_not_the_token_changes_nothing(kiosk, fleet):

@@ -313,7 +313,7 @@ def test_a_version_that_brings_the_machine_down_runs_out_of_boots(bench):
             bench.run()
         assert bench.linked == "env-1"
     bench.boot = "another"
-    bench.machine.look = lambda tick: look(tick)
+    bench.machine.look = look
     bench.run()
     assert bench.linked == ""
     assert "times in its trial" in bench.told.why

@@ -40,7 +40,8 @@ class Bench:
     def begin(self):
         """A daemon that has just started."""
         self.updates = Updates(
-            arch="arm64", authority=KEY.public, folder=self.folder, root_folder=self.root, **self.how
+            arch="arm64", authority=KEY.public, folder=self.folder, root_folder=self.root,
+            **self.how,
         )  # fmt: skip
         self.read = []
 

@@ -1,5 +1,7 @@
 """Which part of a package is asked for next, whatever comes, gets lost or is cut off."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_a_part_that_wasnt_asked_for_isnt_taken(part, length):
 def test_what_doesnt_come_is_asked_for_again_ever_more_seldom():
     download = Download(PACKAGE, 0, 0)
     asked = [tick for tick in range(0, 20_000, 10) if Ask(0) in download.steps(tick)]
-    waits = [later - before for before, later in zip(asked, asked[1:], strict=False)]
+    waits = [later - before for before, later in itertools.pairwise(asked)]
     assert waits[:3] == [PART_WAIT_S, 2 * PART_WAIT_S, 4 * PART_WAIT_S]
     assert waits[-1] == LONGEST_WAIT_S
     assert waits == sorted(waits)
