@@ -151,6 +151,12 @@ def in_words(status: Status) -> Iterator[str]:
     yield _line("clock", set_)
     if words := enrolment_words.in_short(status.enrolment, status.enrolment_trouble):
         yield _line("enrolment", printable(words))
+    yield from _certificate_and_lists(status)
+    if status.update:
+        yield _line("update", printable(status.update))
+
+
+def _certificate_and_lists(status: Status) -> Iterator[str]:
     if status.certificate_trouble:
         yield _line("certificate", status.certificate_trouble)
     elif status.certificate_days is not None:
@@ -158,8 +164,6 @@ def in_words(status: Status) -> Iterator[str]:
     for name, days in (("trust list", status.trust_days), ("revocations", status.revocations_days)):
         if days is not None:
             yield _line(name, f"{days:.1f} days old")
-    if status.update:
-        yield _line("update", printable(status.update))
 
 
 def _what_lies_aside(status: Status) -> Iterator[str]:
