@@ -226,6 +226,16 @@ class Broker:
         sent = self._client.publish(message.topic, message.body, 1, retain, properties)
         return sent.mid
 
+    def read(self, topic: str) -> None:
+        """Subscribe to one more topic, for as long as this connection stands."""
+        if self._client is not None:
+            self._client.subscribe(topic, 1)
+
+    def leave(self, topic: str) -> None:
+        """Unsubscribe from it again."""
+        if self._client is not None:
+            self._client.unsubscribe(topic)
+
     def acknowledge(self, received: Received) -> None:
         """Say that `received` is safe here (with `acknowledge_by_hand`)."""
         if self._client is not None:
