@@ -139,6 +139,13 @@ def test_a_trust_list_with_the_fleets_own_key_and_the_authorities_in_a_folder(fl
     assert retained(fleet, TRUST, TrustList).version == 2
 
 
+def test_the_longest_list_that_a_kiosk_takes_passes_the_broker(fleet):
+    # As long as eight of the world's lists of health authorities.
+    body = bytes(signed_list.LONGEST_FILE_BYTES)
+    at_broker(fleet, "vaora-fleet", [Message(TRUST, body)])
+    assert at_broker(fleet, "cong-1", read=[TRUST])[TRUST] == body
+
+
 def passes(fleet, *revoked):
     begins = datetime.now(UTC)
     rows = [
