@@ -5,7 +5,7 @@ As `vaora-fleet`, which may read each kiosk's state, and read and replace what i
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -147,7 +147,7 @@ class Line:
         return heard
 
 
-def states(found: dict[str, bytes]) -> dict[Address, State]:
+def states(found: Mapping[str, bytes]) -> dict[Address, State]:
     """The states among what is retained; what is none is nobody's."""
     told = {}
     for topic, body in found.items():

@@ -19,7 +19,15 @@ from provisioning.__main__ import main
 from provisioning.columns import COLUMNS
 from provisioning.passes_list import Row
 from sync_daemon import topics
-from sync_daemon.broker import Acknowledged, Broker, Connected, Message, Options, Received
+from sync_daemon.broker import (
+    Acknowledged,
+    Broker,
+    BrokerError,
+    Connected,
+    Message,
+    Options,
+    Received,
+)
 from sync_daemon.topics import REVOCATIONS, TRUST, Address, OutboxState, State
 from tests import fleet as made_up_fleets
 from tests.signed import certificate, ec_key
@@ -306,6 +314,27 @@ def test_what_was_sent_and_isnt_there_yet_is_outdated(fleet):
     assert [(row["kiosk"], row["condition"], row["outdated"]) for row in rows] == [
         ("k1", "outdated", ["trust"]), ("k2", "outdated", ["version"]),
     ]  # fmt: skip
+
+
+def test_who_watches_waits_for_a_broker_that_was_there(fleet, monkeypatch):
+    from provisioning.commands import fleet as command
+
+    list_doors(fleet.folder, ["k1"])
+    at_broker(fleet, "vaora-fleet", [told(1)])
+    stopped, drawn = threading.Event(), []
+    monkeypatch.setattr(command, "stop_signals", lambda: stopped)
+    monkeypatch.setattr(command, "AGAIN_S", 0.1)
+
+    def follow(*_):
+        drawn.append(1)
+        if len(drawn) == 1:
+            raise BrokerError("the connection is gone")
+        stopped.set()
+
+    monkeypatch.setattr(command, "_follow", follow)
+    ran = run(fleet, "fleet", "--watch")
+    assert (ran.exit_code, len(drawn)) == (0, 2)
+    assert "the connection is gone" in ran.stderr
 
 
 def test_a_table_that_is_watched_changes_with_the_fleet(fleet, monkeypatch):
