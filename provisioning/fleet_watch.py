@@ -6,7 +6,7 @@ As `vaora-fleet`, which may read each kiosk's state, and read and replace what i
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -151,10 +151,19 @@ def states(found: Mapping[str, bytes]) -> dict[Address, State]:
     """The states among what is retained; what is none is nobody's."""
     told = {}
     for topic, body in found.items():
-        try:
+        with suppress(MessageError):
             address, leaf = topics.address(topic)
             if leaf == "state" and body:
                 told[address] = topics.read_state(body)
-        except MessageError:
-            continue
     return told
+
+
+def cleared(found: Mapping[str, bytes]) -> set[Address]:
+    """Whose state is retained no more: kiosks that were retired."""
+    gone = set()
+    for topic, body in found.items():
+        with suppress(MessageError):
+            address, leaf = topics.address(topic)
+            if leaf == "state" and not body:
+                gone.add(address)
+    return gone

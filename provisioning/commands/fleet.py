@@ -95,6 +95,8 @@ class Seen:
     def hear(self, came: Mapping[str, bytes]) -> None:
         for address, state in fleet_watch.states(came).items():
             self.states[address] = fleet_table.remembered(self.states.get(address), state)
+        for address in fleet_watch.cleared(came):
+            self.states.pop(address, None)
         self.releases |= {arch: came[update(arch)] for arch in ARCHES if update(arch) in came}
 
     def show(self) -> None:

@@ -17,6 +17,7 @@ from checkin.signed_list import Release, Revocations, SignedSettings, TrustList
 from provisioning import fleet_watch, passes_list
 from provisioning.__main__ import main
 from provisioning.columns import COLUMNS
+from provisioning.commands.fleet import Seen
 from provisioning.passes_list import Row
 from sync_daemon import topics
 from sync_daemon.broker import (
@@ -314,6 +315,15 @@ def test_what_was_sent_and_isnt_there_yet_is_outdated(fleet):
     assert [(row["kiosk"], row["condition"], row["outdated"]) for row in rows] == [
         ("k1", "outdated", ["trust"]), ("k2", "outdated", ["version"]),
     ]  # fmt: skip
+
+
+def test_a_state_that_was_cleared_is_nobodys(fleet):
+    seen = Seen(fleet.folder, set(), as_json=True)
+    message = told(1)
+    seen.hear({message.topic: message.body, "vaora/v1/claim/k1/request": b"", "x": b""})
+    assert list(seen.states) == [Address("0100123", "k1")]
+    seen.hear({message.topic: b"", "x": b"{}"})
+    assert seen.states == {}
 
 
 def test_who_watches_waits_for_a_broker_that_was_there(fleet, monkeypatch):
