@@ -11,7 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 import click
+import msgspec
 
+from central import report as reports
 from central.loop import CentralLoop
 from central.store import Kept, Store, StoreError, StoreLostError
 from checkin import VERSION, event, seal, stick
@@ -20,6 +22,7 @@ from checkin.command_line import leave_no_traces, not_over, stop_signals
 from checkin.event import EventError
 from checkin.seal import CentralKey, SealError
 from checkin.stick import StickError
+from checkin.words import _
 from sync_daemon.broker import Broker, Options, Tls
 from sync_daemon.protocol import Ledger, Receiver
 from sync_daemon.topics import (
@@ -264,6 +267,50 @@ def keygen(file: Path) -> None:
     with open(opened, "w", encoding="ascii") as out:  # noqa: PTH123  a descriptor
         out.write(private + "\n")
     click.echo(f'seal = "{CentralKey(private).public}"')
+
+
+@main.command()
+@database
+@click.option("--kiosk", required=True, help="The kiosk's id.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def report(database: Path, kiosk: str, *, as_json: bool) -> None:
+    """Say what was on a kiosk: how many check-ins, of which times, sealed to which key.
+
+    Nobody's name is in it, and no key is needed.
+    """
+    with _said():
+        found = reports.report(_open(database, must_exist=True), kiosk)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for line in reports.in_words(found):
+        click.echo(line)
+
+
+@main.command()
+@database
+@click.option("--kiosk", required=True, help="The kiosk's id.")
+@click.option("--because", default="", help="Why; kept beside.")
+@click.option("--undo", is_flag=True, help="Take check-ins of this kiosk again.")
+def retire(database: Path, kiosk: str, because: str, *, undo: bool) -> None:
+    """Take nothing of a kiosk any more: one that was stolen, say.
+
+    What it sends is neither kept nor confirmed. Those of its check-ins that somebody gets off its
+    card can still be taken by `import`.
+    """
+    with _said():
+        store = _open(database, must_exist=True)
+        if undo:
+            store.take_again(kiosk)
+            click.echo(_("Check-ins of {kiosk} are taken again.").format(kiosk=kiosk))
+            return
+        store.retire(kiosk, SystemClock().moment().at, because)
+    click.echo(
+        _(
+            "Nothing of {kiosk} is taken any more. What was on it: vaora-central report --kiosk "
+            "{kiosk}"
+        ).format(kiosk=kiosk)
+    )
 
 
 def _open(database: Path, *, must_exist: bool = False) -> Store:

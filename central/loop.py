@@ -1,7 +1,10 @@
 """The central's one loop: broker to store, then receipts."""
 
 import logging
+from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from central.store import Store, StoreError
 from checkin.clock import Clock, Moment
@@ -44,6 +47,8 @@ class CentralLoop:
         self._why_lost = ""
         self._recount_due: dict[tuple[Address, str], float] = {}
         self._anchors: dict[Address, list[Anchor]] = {}  # as they were said last
+        self._states: dict[str, tuple[str, datetime, bytes]] = {}  # not written down yet
+        self._refusing: set[str] = set()
 
     def turn(self, wait_s: float = TURN_S) -> None:
         """Hear, keep on disk in one transaction, and only then acknowledge and confirm."""
@@ -83,6 +88,9 @@ class CentralLoop:
     def _save(self) -> None:
         try:
             self._store.save(self._receiver.ledgers)
+            if self._states:
+                self._store.note_states(self._states)
+                self._states = {}
         except StoreError as error:
             log.warning("%s", error)  # nothing is lost: the rows say the same
 
@@ -116,11 +124,7 @@ class CentralLoop:
         deliveries: list[Delivery] = []
         for one in received:
             try:
-                address, leaf = topics.address(one.message.topic)
-                if leaf == "checkins":
-                    deliveries.append(self._receiver.receive(address, one.message.body))
-                elif leaf == "state":
-                    self._hear_state(address, one.message.body, now)
+                deliveries += self._receive(one.message, now)
             except MessageError as error:
                 log.warning("a message was ignored: %s", error)
             except StoreError as error:
@@ -139,12 +143,38 @@ class CentralLoop:
             self._log_kept(delivery)
         return True
 
+    def _receive(self, message: Message, now: Moment) -> list[Delivery]:
+        address, leaf = topics.address(message.topic)
+        if self._is_retired(address.kiosk):
+            return []
+        if leaf == "checkins":
+            return [self._receiver.receive(address, message.body)]
+        if leaf == "state":
+            self._hear_state(address, message.body, now)
+        return []
+
+    def _is_retired(self, kiosk: str) -> bool:
+        """Whether nothing of `kiosk` is taken: not kept, not confirmed, not refused.
+
+        Whoever has it may make up what they like. What it had waits in its outbox: if it was
+        retired by mistake, it comes once that is undone, and by `import` at any time.
+        """
+        if self._store.retired(kiosk) is None:
+            self._refusing.discard(kiosk)
+            return False
+        if kiosk not in self._refusing:
+            self._refusing.add(kiosk)
+            log.warning("%s is retired: nothing of it is taken", kiosk)
+        return True
+
     def _hear_state(self, address: Address, body: bytes, now: Moment) -> None:
         state = topics.read_state(body)
         if state.anchors and state.anchors != self._anchors.get(address):
             self._store.note_anchors(address, state.anchors)
             self._anchors[address] = state.anchors
         if state.outbox is not None:
+            kept = msgspec.structs.replace(state, anchors=[])
+            self._states[address.kiosk] = (address.checkpoint, now.at, topics.encode(kept))
             self._recount(address, state.outbox.id, now, known=state.outbox.confirmed)
         gone = self._receiver.gone(address, state)
         if gone and state.outbox is not None:

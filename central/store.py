@@ -1,7 +1,7 @@
 """The central's SQLite file: a row per check-in, and per outbox what is here and what isn't."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,9 @@ PAGE_BYTES = 16_384
 
 # 256 MB of log at most: a backlog is copied into the file when it has come, not while it comes.
 LOG_PAGES = 16_384
+
+# Events that `outboxes` looks at, to tell what they are sealed to.
+NEWEST = 300
 
 _Event = tuple[int, int, str, bytes]  # outbox number, seq, received_at, body
 
@@ -147,6 +150,15 @@ def m003_runs(db: Database) -> None:
     )
 
 
+@migrations()
+def m004_kiosks(db: Database) -> None:
+    """What the central knows of a kiosk itself: its last state, and whether it was retired."""
+    db.execute("create table states (kiosk text primary key, checkpoint, received_at, state)")
+    db.execute(
+        "create table retired (kiosk text primary key, at text not null, because text not null)"
+    )
+
+
 class StoreError(OSError):
     """The central's file could not be read or written."""
 
@@ -167,6 +179,18 @@ class Kept:
     @property
     def seq(self) -> int:
         return self.checkin.seq
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is here of one outbox, as a whole."""
+
+    address: Address
+    outbox: str
+    count: int
+    received_at: str  # the last one
+    first: CheckIn
+    newest: list[CheckIn]  # some hundred, the last one first
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,6 +487,72 @@ class Store:
             boot: Anchor(boot=boot, tick_s=tick, at=datetime.fromisoformat(at), error_s=error_s)
             for boot, tick, at, error_s in found
         }
+
+    def note_states(self, states: Mapping[str, tuple[str, datetime, bytes]]) -> None:
+        """Write down the last state of kiosks: checkpoint, when it came, the message."""
+        with _trouble(f"{self._path}: can't be written"), self._transaction():
+            self._db.executemany(
+                "insert or replace into states values (?, ?, ?, ?)",
+                [
+                    (kiosk, checkpoint, at.isoformat(), body)
+                    for kiosk, (checkpoint, at, body) in states.items()
+                ],
+            )
+
+    def state(self, kiosk: str) -> tuple[str, str, bytes] | None:
+        """The last state of `kiosk`, as it was noted."""
+        with _trouble(f"{self._path}: can't be read"):
+            found = self._db.execute(
+                "select checkpoint, received_at, state from states where kiosk = ?", (kiosk,)
+            ).fetchone()
+        return None if found is None else (str(found[0]), str(found[1]), bytes(found[2]))
+
+    def retire(self, kiosk: str, at: datetime, because: str) -> None:
+        """Take nothing of `kiosk` any more. It stays retired since when it was first."""
+        with _trouble(f"{self._path}: can't be written"), self._transaction():
+            self._db.execute(
+                "insert or ignore into retired values (?, ?, ?)", (kiosk, at.isoformat(), because)
+            )
+
+    def take_again(self, kiosk: str) -> None:
+        """Undo `retire`."""
+        with _trouble(f"{self._path}: can't be written"), self._transaction():
+            self._db.execute("delete from retired where kiosk = ?", (kiosk,))
+
+    def retired(self, kiosk: str) -> tuple[str, str] | None:
+        """Since when `kiosk` is retired, and because of what; None where it isn't."""
+        with _trouble(f"{self._path}: can't be read"):
+            found = self._db.execute(
+                "select at, because from retired where kiosk = ?", (kiosk,)
+            ).fetchone()
+        return None if found is None else (str(found[0]), str(found[1]))
+
+    def outboxes(self, kiosk: str) -> list[Here]:
+        """What is here of each outbox of `kiosk`, the one that came last at the end."""
+        with _trouble(f"{self._path}: can't be read"):
+            found = self._db.execute(
+                "select checkpoint, o.outbox, number, sum(last - first + 1), max(received_at)"
+                " from outboxes o join runs r on r.outbox = number where kiosk = ?"
+                " group by number order by max(received_at)",
+                (kiosk,),
+            ).fetchall()
+            return [
+                Here(
+                    Address(checkpoint, kiosk), outbox, count, at,
+                    next(self._in_order(number, "asc")),
+                    list(islice(self._in_order(number, "desc"), NEWEST)),
+                )
+                for checkpoint, outbox, number, count, at in found
+            ]  # fmt: skip
+
+    def _in_order(self, number: int, way: Literal["asc", "desc"]) -> Iterator[CheckIn]:
+        """The events of an outbox, from the first or from the last."""
+        rows = self._db.execute(
+            f"select * from runs where outbox = ? order by first {way}",  # noqa: S608  one of two
+            (number,),
+        )
+        step = 1 if way == "asc" else -1
+        return (event.decode(body) for row in rows for *_, body in _events(row)[::step])
 
     def count(self) -> int:
         with _trouble(f"{self._path}: can't be read"):

@@ -8,6 +8,8 @@ from provisioning.commands.enrol import enrol
 from provisioning.commands.flash import flash
 from provisioning.commands.image import image
 from provisioning.commands.init import init
+from provisioning.commands.label import label
+from provisioning.commands.passes import pass_
 from provisioning.commands.retire import retire
 
 
@@ -32,6 +34,8 @@ main.add_command(flash)
 
 
 # paper
+main.add_command(label)
+main.add_command(pass_)
 
 
 # kiosks far away

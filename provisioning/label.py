@@ -11,7 +11,7 @@ from checkin import blinks
 from checkin.words import _
 from provisioning import qr
 from provisioning.blink_words import LIGHTS, PARTS, STEPS
-from provisioning.paper import Paper, Place, line_mm
+from provisioning.paper import SMALLEST_PT, STEP_PT, Paper, Place
 
 WIDTH_MM, HEIGHT_MM = 100.0, 148.0
 MARGIN_MM = 5.0
@@ -29,11 +29,14 @@ TEXT_PT = 7.0
 TITLE_PT = 8.5
 
 # Beside the code: the kiosk, the checkpoint, its name; below it whom to call.
-ID_MM, CHECKPOINT_MM, NAME_MM, SUPPORT_MM = 8.5, 7.5, 9.0, 9.5
-LIGHT_WIDTHS_MM = (27.0, 24.0, 39.0)
+ID_MM, CHECKPOINT_MM, NAME_MM, SUPPORT_MM = 8.5, 9.0, 8.5, 9.5
+LIGHT_WIDTHS_MM = (31.0, 20.0, 39.0)
 NUMBER_MM = 5.0
+PARTS_MM, STEPS_MM = 40.0, 50.0
 FOOT_MM = 6.5
-ROW_MM = line_mm(TEXT_PT) + 0.9
+TITLE_MM = 4.5
+AIR_MM = 0.8  # between two rows, and two columns
+LIGHTS_MM = 44.0  # at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,13 @@ def pdf(labels: Iterable[Label], *, at: datetime) -> bytes:
 
 def _draw(paper: Paper, label: Label) -> None:
     top = _lights(paper, _head(paper, label) + GAP_MM) + GAP_MM
-    half = INNER_MM / 2
     below = HEIGHT_MM - MARGIN_MM - FOOT_MM - top
     parts = [PARTS[name] for name in blinks.PARTS]
     steps = [STEPS[name] for name in blinks.STEPS]
-    _counted(paper, Place(MARGIN_MM, top, half - GAP_MM, below), _("Self-test, red blinks"), parts)
-    _counted(paper, Place(MARGIN_MM + half, top, half, below), _("First start, blinks"), steps)
+    _counted(paper, Place(MARGIN_MM, top, PARTS_MM, below), _("Self-test, red blinks"), parts)
+    _counted(
+        paper, Place(MARGIN_MM + PARTS_MM, top, STEPS_MM, below), _("First start, blinks"), steps
+    )
     foot = Place(MARGIN_MM, HEIGHT_MM - MARGIN_MM - FOOT_MM, INNER_MM, FOOT_MM)
     asked = _("Self-test: hold the test button for two seconds, or show the printed test code.")
     paper.write(asked, foot, TEXT_PT)
@@ -92,30 +96,67 @@ def _head(paper: Paper, label: Label) -> float:
 
 
 def _lights(paper: Paper, top: float) -> float:
+    """What a visitor sees and hears; returns where it ends."""
     titles = (_("light"), _("sound"), _("meaning"))
-    bottom = _row(paper, titles, top, bold=True)
+    place = Place(MARGIN_MM, top, INNER_MM, TITLE_MM)
+    bottom = _table(paper, place, LIGHT_WIDTHS_MM, [titles], bold=(0, 1, 2))
     paper.line(MARGIN_MM, bottom, INNER_MM)
-    for row in LIGHTS.values():
-        bottom = _row(paper, [_(text) if text else "–" for text in row], bottom)
+    rows = [[_(text) if text else "–" for text in row] for row in LIGHTS.values()]
+    place = Place(MARGIN_MM, bottom + AIR_MM, INNER_MM, LIGHTS_MM)
+    bottom = _table(paper, place, LIGHT_WIDTHS_MM, rows)
     paper.line(MARGIN_MM, bottom, INNER_MM)
     return bottom
-
-
-def _row(paper: Paper, texts: Sequence[str], top: float, *, bold: bool = False) -> float:
-    """A line of the table, each text in its column."""
-    left = MARGIN_MM
-    for text, width in zip(texts, LIGHT_WIDTHS_MM, strict=True):
-        paper.write(text, Place(left, top, width - 1, ROW_MM), TEXT_PT, bold=bold)
-        left += width
-    return top + ROW_MM
 
 
 def _counted(paper: Paper, place: Place, title: str, texts: Sequence[str]) -> None:
     """A list of what one, two, three … blinks mean."""
     left, top, width, height = place
-    line = min(ROW_MM, height / (1 + len(texts)))
-    paper.write(title, Place(left, top, width, line), TITLE_PT, bold=True)
-    for number, text in enumerate(texts, 1):
-        down = top + number * line
-        paper.write(str(number), Place(left, down, NUMBER_MM, line), TEXT_PT, bold=True)
-        paper.write(_(text), Place(left + NUMBER_MM, down, width - NUMBER_MM, line), TEXT_PT)
+    paper.write(title, Place(left, top, width, TITLE_MM), TITLE_PT, bold=True)
+    rows = [(str(number), _(text)) for number, text in enumerate(texts, 1)]
+    below = Place(left, top + TITLE_MM, width, height - TITLE_MM)
+    _table(paper, below, (NUMBER_MM, width - NUMBER_MM), rows, bold=(0,))
+
+
+def _table(
+    paper: Paper,
+    place: Place,
+    widths_mm: Sequence[float],
+    rows: Sequence[Sequence[str]],
+    *,
+    bold: Sequence[int] = (),
+) -> float:
+    """Rows of cells, the columns in `bold` bold, all in the largest size at which they fit.
+
+    Another language has longer words: a cell may take several lines. Returns where it ends, mm.
+    """
+    size_pt, heights = TEXT_PT, _heights(paper, rows, widths_mm, TEXT_PT, bold)
+    while sum(heights) > place.height_mm and size_pt > SMALLEST_PT:
+        size_pt -= STEP_PT
+        heights = _heights(paper, rows, widths_mm, size_pt, bold)
+    top = place.top_mm
+    for row, height in zip(rows, heights, strict=True):
+        left = place.left_mm
+        for number, (text, width) in enumerate(zip(row, widths_mm, strict=True)):
+            cell = Place(left, top, width - AIR_MM, height)
+            paper.write(text, cell, size_pt, bold=number in bold)
+            left += width
+        top += height
+    return top
+
+
+def _heights(
+    paper: Paper,
+    rows: Sequence[Sequence[str]],
+    widths_mm: Sequence[float],
+    size_pt: float,
+    bold: Sequence[int],
+) -> list[float]:
+    """How high each row must be for its longest cell, with some air."""
+    return [
+        AIR_MM
+        + max(
+            paper.height_mm(text, width - AIR_MM, size_pt, bold=number in bold)
+            for number, (text, width) in enumerate(zip(row, widths_mm, strict=True))
+        )
+        for row in rows
+    ]

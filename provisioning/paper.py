@@ -81,34 +81,52 @@ class Paper:
                 f"{text!r}: {missing!r} can't be printed; write it in Latin letters, as in a "
                 "passport"
             )
-        size_pt, lines = self._fitted(text, place, size_pt, bold=bold)
+        size_pt, lines = self._fitted(text, place.width_mm, place.height_mm, size_pt, bold=bold)
+        if not lines:
+            raise PaperError(f"{text!r}: is too long for its place on the paper; write it shorter")
         height_mm = line_mm(size_pt)
         for number, line in enumerate(lines):
             self._pdf.set_xy(place.left_mm, place.top_mm + number * height_mm)
             self._pdf.cell(place.width_mm, height_mm, line, align=align)
         return place.top_mm + len(lines) * height_mm
 
-    def _fitted(
-        self, text: str, place: Place, size_pt: float, *, bold: bool
-    ) -> tuple[float, list[str]]:
-        while size_pt >= SMALLEST_PT:
-            self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
-            lines = self._lines(text, place.width_mm)
-            # A hundredth of a millimetre for the sums of floating numbers.
-            if len(lines) * line_mm(size_pt) <= place.height_mm + 0.01:
-                return size_pt, lines
-            size_pt -= STEP_PT
-        raise PaperError(f"{text!r}: is too long for its place on the paper; write it shorter")
+    def has_room(self, text: str, width_mm: float, height_mm: float) -> bool:
+        """Whether `text` can be written, if need be in the smallest size."""
+        return bool(self._fitted(text, width_mm, height_mm, SMALLEST_PT)[1])
 
-    def _lines(self, text: str, width_mm: float) -> list[str]:
+    def height_mm(self, text: str, width_mm: float, size_pt: float, *, bold: bool) -> float:
+        """How high `text` is in this size, in lines of this width."""
+        self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
+        return len(self._lines(text, width_mm, "WORD")) * line_mm(size_pt)
+
+    def _fitted(
+        self, text: str, width_mm: float, height_mm: float, size_pt: float, *, bold: bool = False
+    ) -> tuple[float, list[str]]:
+        """The size and the lines of `text`; no lines where it fits in no size that can be read."""
+        while size_pt >= SMALLEST_PT:
+            # In the smallest size even in the middle of words: long ids have no place to break.
+            for wrap in ("WORD", "CHAR") if size_pt < SMALLEST_PT + STEP_PT else ("WORD",):
+                self._pdf.set_font(FAMILY, "B" if bold else "", size_pt)
+                lines = self._lines(text, width_mm, wrap)
+                # A hundredth of a millimetre for the sums of floating numbers.
+                if len(lines) * line_mm(size_pt) <= height_mm + 0.01:
+                    return size_pt, lines
+            size_pt -= STEP_PT
+        return SMALLEST_PT, []
+
+    def _lines(self, text: str, width_mm: float, wrap: str) -> list[str]:
         if self._pdf.get_string_width(text) <= width_mm:
             return [text]  # the usual case, ten times as fast
-        lines = self._pdf.multi_cell(width_mm, text=text, align="L", dry_run=True, output="LINES")
+        mode = _fpdf().enums.WrapMode(wrap)
+        lines = self._pdf.multi_cell(
+            width_mm, text=text, align="L", wrapmode=mode, dry_run=True, output="LINES"
+        )
         return [str(line).strip() for line in lines] if isinstance(lines, list) else [text]
 
     def code(self, rows: Sequence[bytes], left_mm: float, top_mm: float, side_mm: float) -> None:
         """Draw a code, `side_mm` from its first dark module to its last: without a quiet zone."""
         module_mm = side_mm / len(rows)
+        filled = _fpdf().enums.RenderStyle.F  # by its letter a third slower, at 900 runs a code
         self._pdf.set_fill_color(0)
         for run in qr.runs(rows):
             self._pdf.rect(
@@ -116,7 +134,7 @@ class Paper:
                 top_mm + run.y * module_mm,
                 run.length * module_mm,
                 module_mm * (OVERLAP if run.y + 1 < len(rows) else 1.0),
-                style="F",
+                style=filled,
             )
 
     def line(self, left_mm: float, top_mm: float, width_mm: float, width_pt: float = 0.5) -> None:

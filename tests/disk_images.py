@@ -14,8 +14,8 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 BOOT_AT = 8 * MIB
-BOOT_BYTES = 128 * MIB
-ROOT_BYTES = 64 * MIB
+BOOT_BYTES = 64 * MIB  # the official has 512; more where real packages go on it
+ROOT_BYTES = 32 * MIB
 
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 

@@ -115,6 +115,9 @@ OWNERS = {
         "provisioning.commands",
         "provisioning.desk",
     },
+    "fpdf": {"provisioning.paper"},
+    "PIL": {"provisioning.paper"},
+    "pypdfium2": {"provisioning.paper"},
     "cv2": {"kiosk.devices.opencv", "kiosk.devices.views"},
     "gpiozero": {"kiosk.devices.gpio_panel"},
     "libcamera": {"kiosk.devices.pi_camera"},
@@ -152,7 +155,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
-    "text", "Pace", "Column", "one_of",
+    "text", "Pace", "Column", "one_of", "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import click
 
 from checkin.words import _, in_language
-from provisioning import fleet_folder, founding
+from provisioning import fleet_folder, founding, inventory
 from provisioning.commands.options import in_words
 from provisioning.fleet_folder import FleetError, FleetSettings, Language
 from provisioning.founding import Founding
@@ -42,7 +42,7 @@ def init(
                 settings=settings,
                 at=datetime.now(UTC),
                 random=secrets.token_bytes,
-                inventory=b"",
+                inventory=inventory.template(language).encode(),
                 broker_names=also,
             ),
         )

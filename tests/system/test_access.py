@@ -1,5 +1,7 @@
 """The fleet's broker configuration, in a real mosquitto: each forbidden thing is refused."""
 
+import re
+
 import pytest
 
 from sync_daemon.broker import (
@@ -27,7 +29,7 @@ def fleet(tmp_path_factory):
 class Client:
     def __init__(self, fleet, name, *subscriptions):
         made, port = fleet
-        tls = made.tls(name)
+        self.name, tls = name, made.tls(name)
         self.broker = Broker(
             Options("127.0.0.1", port, f"{name}-{id(self)}", tuple(subscriptions), tls=tls)
         )
@@ -121,3 +123,132 @@ def test_the_central_hears_every_kiosk_and_forges_none(fleet, kiosk):
     assert kiosk.may_write("vaora/v1/cp/k1/checkins")
     assert central.wait_for(Received).message.topic == "vaora/v1/cp/k1/checkins"
     assert not central.may_write("vaora/v1/cp/k1/checkins")
+
+
+EVERYTHING = [
+    "vaora/v1/cp/{name}/checkins",
+    "vaora/v1/cp/{name}/state",
+    "vaora/v1/cp/{name}/receipt",
+    "vaora/v1/cp/{name}/settings",
+    "vaora/v1/cp/{name}/renewal",
+    "vaora/v1/cp/{name}/certificate",
+    "vaora/v1/cp/k2/checkins",
+    "vaora/v1/cp/k2/state",
+    "vaora/v1/cp/k2/receipt",
+    "vaora/v1/cp/k2/settings",
+    "vaora/v1/cp/k2/renewal",
+    "vaora/v1/cp/k2/certificate",
+    "vaora/v1/claim/k2/request",
+    "vaora/v1/claim/k2/answer",
+    "vaora/v1/trust",
+    "vaora/v1/revocations",
+    "vaora/v1/update/arm64",
+    "vaora/v1/update/arm64/ab12/0",
+    "vaora/v1/claim",
+    "anything",
+]
+
+KIOSKS_READ = [
+    "vaora/v1/cp/{name}/receipt",
+    "vaora/v1/cp/{name}/settings",
+    "vaora/v1/cp/{name}/certificate",
+    "vaora/v1/trust",
+    "vaora/v1/revocations",
+    "vaora/v1/update/arm64",
+    "vaora/v1/update/arm64/ab12/0",
+]
+SENT_TO_KIOSKS = [
+    "vaora/v1/cp/k2/settings",
+    "vaora/v1/trust",
+    "vaora/v1/revocations",
+    "vaora/v1/update/arm64",
+    "vaora/v1/update/arm64/ab12/0",
+]
+
+# Who may write, and who may read, what of EVERYTHING; all else is refused.
+MAY = {
+    "k1": (
+        [
+            "vaora/v1/cp/{name}/checkins",
+            "vaora/v1/cp/{name}/state",
+            "vaora/v1/cp/{name}/renewal",
+        ],
+        KIOSKS_READ,
+    ),
+    "vaora-claim": (["vaora/v1/claim/k2/request"], ["vaora/v1/claim/k2/answer"]),
+    "vaora-enrol": (
+        ["vaora/v1/claim/k2/answer", "vaora/v1/cp/k2/certificate"],
+        ["vaora/v1/claim/k2/request", "vaora/v1/cp/k2/renewal"],
+    ),
+    "vaora-central": (
+        ["vaora/v1/cp/k2/receipt", "vaora/v1/cp/k2/settings"],
+        ["vaora/v1/cp/k2/checkins", "vaora/v1/cp/k2/state"],
+    ),
+    "vaora-fleet": (
+        ["vaora/v1/cp/k2/state", *SENT_TO_KIOSKS],
+        # What everybody may read comes by the patterns too.
+        ["vaora/v1/cp/k2/state", *SENT_TO_KIOSKS],
+    ),
+}
+ALSO_READ = {
+    # Signed for all kiosks, and no secret: the patterns give it to every other name as well.
+    "vaora-enrol": ["vaora/v1/trust", "vaora/v1/revocations", *KIOSKS_READ[-2:]],
+    "vaora-central": ["vaora/v1/trust", "vaora/v1/revocations", *KIOSKS_READ[-2:]],
+}
+
+
+@pytest.fixture(scope="module")
+def anybody(fleet):
+    """Writes everything, past the access list's names: by the programs that may."""
+    writers = {}
+    for name in ("k1", "k2", "vaora-claim", "vaora-enrol", "vaora-central", "vaora-fleet"):
+        writers[name] = Client(fleet, name)
+        writers[name].wait_for(Connected)
+    yield writers
+    for one in writers.values():
+        one.broker.close()
+
+
+@pytest.mark.parametrize("name", MAY)
+def test_each_name_may_write_its_own_and_nothing_else(anybody, name):
+    client, (may, _) = anybody[name], MAY[name]
+    written = [topic for topic in EVERYTHING if client.may_write(topic.format(name=name))]
+    assert sorted(written) == sorted(may)
+
+
+@pytest.mark.parametrize("name", MAY)
+def test_each_name_may_read_its_own_and_nothing_else(fleet, anybody, name):
+    """Everybody writes what they may; only what is this one's is delivered."""
+    _, may = MAY[name]
+    listener = Client(fleet, name)
+    listener.broker.close()
+    listener.broker = Broker(
+        Options(
+            "127.0.0.1",
+            fleet[1],
+            f"{name}-listens",
+            wishes=("#", *(topic.format(name=name) for topic in EVERYTHING)),
+            tls=fleet[0].tls(name),
+        )
+    )
+    listener.heard = []
+    listener.broker.connect()
+    listener.wait_for(Connected)
+    for writer, client in anybody.items():
+        for topic in EVERYTHING:
+            for address in {topic.format(name=name), topic.format(name=writer)}:
+                client.broker.publish(Message(address, b"x"))
+    for client in anybody.values():
+        client.may_write("anything")  # all before it has been judged
+    heard = set()
+    while more := listener.broker.wait(0.3):
+        heard |= {one.message.topic for one in more if isinstance(one, Received)}
+    # What is another's is one and the same, whoever that is.
+    heard = {
+        topic if f"/{name}/" in topic else re.sub("cp/[^/]+/", "cp/k2/", topic) for topic in heard
+    }
+    allowed = {topic.format(name=name) for topic in [*may, *ALSO_READ.get(name, [])]}
+    assert heard <= allowed
+    # Of what nobody at all may write to this name there is nothing to hear.
+    assert allowed - heard <= {f"vaora/v1/cp/{name}/{leaf}" for leaf in ("receipt", "settings")}
+    listener.broker.close()

@@ -62,7 +62,8 @@ def kiosks_ended(folder, texts, base):
     [
         ("vaora-kiosk", ["run", "settings", "decode", "read", "watch", "doctor"]),
         ("vaora-sync", ["run", "status", "replay", "export", "confirm", "recover"]),
-        ("vaora-central", ["run", "list", "export", "import", "keygen"]),
+        ("vaora-central", ["run", "list", "export", "import", "keygen", "report", "retire"]),
+        ("vaora-provision", ["init", "enrol", "retire"]),
         ("vaora-pass", ["keygen", "issue", "trust", "revoke", "settings"]),
     ],
 )
