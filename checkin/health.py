@@ -17,12 +17,16 @@ STALE_S = 30.0
 
 LONGEST_FILE_BYTES = 65_536
 
+# Characters of a reason that goes into a state message.
+LONGEST_WHY = 300
+
 
 class KioskHealth(msgspec.Struct, frozen=True):
     """How the kiosk process is, for the daemon's state message. `tick` is monotonic, of `boot`.
 
     `trust_days` and `revocations_days` are the ages of the signed lists; None where there is none,
-    or where the clock can't tell. `settings_version` is of the signed settings in force.
+    or where the clock can't tell. `settings_version`, `trust_version` and `revocations_version` are
+    of what is signed and in force, `not_taken` why something else that is there is not.
     `test_code_tick` is when the printed test code was read, `panel_tick` when every light and tone
     was played.
     """
@@ -35,6 +39,9 @@ class KioskHealth(msgspec.Struct, frozen=True):
     trust_days: float | None = None
     revocations_days: float | None = None
     settings_version: int | None = None
+    trust_version: int | None = None
+    revocations_version: int | None = None
+    not_taken: list[str] = []
     test_code_tick: float | None = None
     panel_tick: float | None = None
 

@@ -51,6 +51,8 @@ UNREADABLE = {
 
 CONFIRMATIONS_EVERY = timedelta(minutes=10)
 
+LAST_OF = 100  # rows among which the last check-in is looked for, behind refusals
+
 PRUNED_AT_ONCE = 500  # rows; a longer transaction would keep the door waiting for the lock
 
 Room = Literal["plenty", "near", "full"]
@@ -120,13 +122,17 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How far the outbox is. `oldest_pending_at` is ISO 8601, None when nothing is waiting."""
+    """How far the outbox is. `oldest_pending_at` is ISO 8601, None when nothing is waiting.
+
+    `last_at` is of the last check-in, None where none is left or all lately were refused.
+    """
 
     outbox: str
     appended: int
     confirmed: int
     oldest_pending_at: str | None
     set_aside: int
+    last_at: str | None = None
 
     @property
     def pending(self) -> int:
@@ -421,6 +427,11 @@ class Outbox:
             oldest = self._db.execute(
                 "select at from checkins where seq > ? order by seq limit 1", (confirmed,)
             ).fetchone()
+            # Only a refusal has no tag.
+            last = self._db.execute(
+                "select at from checkins where seq > ? and tag <> x'' order by seq desc limit 1",
+                (appended - LAST_OF,),
+            ).fetchone()
             (aside,) = self._db.execute("select count(*) from set_aside").fetchone()
             return Summary(
                 outbox=self.id,
@@ -428,6 +439,7 @@ class Outbox:
                 confirmed=confirmed,
                 oldest_pending_at=oldest[0] if oldest else None,
                 set_aside=aside,
+                last_at=last[0] if last else None,
             )
 
     def set_aside(self) -> dict[int, str]:

@@ -6,7 +6,7 @@ known ones named, because a misspelt key that is quietly ignored is found weeks 
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -346,7 +346,9 @@ class Broker(Section, frozen=True):
         str,
         Meta(
             description="this kiosk's private key: a path, or the name of a credential, which "
-            "systemd hands over from /etc/credstore; empty sends none",
+            "systemd hands over from /etc/credstore; empty sends none. The same path as cert_file: "
+            "one file, which the daemon gets with the claim.pem and claim.token beside it, and "
+            "renews",
             examples=["vaora.key"],
         ),
     ] = "vaora.key"
@@ -415,12 +417,28 @@ class Settings(Section, frozen=True):
 
     @property
     def settings_arrived(self) -> Path:
-        """Signed settings as the network brought them, and below as they were taken."""
+        """Signed settings as the network brought them, below as they were taken; so the lists."""
         return Path(self.kiosk.data_dir) / "settings.arrived"
 
     @property
     def settings_taken(self) -> Path:
         return Path(self.kiosk.data_dir) / "settings.signed"
+
+    @property
+    def trust_arrived(self) -> Path:
+        return Path(self.kiosk.data_dir) / "trust.arrived"
+
+    @property
+    def trust_taken(self) -> Path:
+        return Path(self.kiosk.data_dir) / "trust.signed"
+
+    @property
+    def revocations_arrived(self) -> Path:
+        return Path(self.kiosk.data_dir) / "revocations.arrived"
+
+    @property
+    def revocations_taken(self) -> Path:
+        return Path(self.kiosk.data_dir) / "revocations.signed"
 
     @property
     def kiosk_health_file(self) -> Path:
@@ -477,11 +495,11 @@ def parse(text: str, name: str = "kiosk.toml") -> Settings:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{name}: {_in_words(str(error), table)}") from error
-    _check_together(settings, name)
+    check_together(settings, name)
     return settings
 
 
-def _check_together(settings: Settings, name: str) -> None:
+def check_together(settings: Settings, name: str) -> None:
     """Refuse settings that are each right and together can't work."""
     for where, value in _texts(settings):
         if any(ord(character) < ord(" ") for character in value):
@@ -589,14 +607,26 @@ def meta_of(kind: type[Section], key: str) -> Meta | None:
     return described[-1] if described else None
 
 
-def as_toml(settings: Settings, *, explained: bool = False) -> str:
-    """`settings` as a file that `parse` reads back; `explained` puts a comment beside each."""
-    lines = [*_lines(Settings, settings, ["seal"], explained=explained), ""]
+def as_toml(
+    settings: Settings, *, explained: bool = False, notes: Mapping[str, str] | None = None
+) -> str:
+    """`settings` as a file that `parse` reads back; `explained` puts a comment beside each.
+
+    `notes` are comments by the table they stand above, or `seal`, or `top`.
+    """
+    said = notes or {}
+    lines = [*_note(said, "top"), *_note(said, "seal")]
+    lines += [*_lines(Settings, settings, ["seal"], explained=explained), ""]
     for name, kind in section_types():
         section = getattr(settings, name)
-        lines += [f"[{name}]"]
+        lines += [*_note(said, name), f"[{name}]"]
         lines += [*_lines(kind, section, kind.__struct_fields__, explained=explained), ""]
     return "\n".join(lines)
+
+
+def _note(notes: Mapping[str, str], place: str) -> list[str]:
+    text = "".join(each if each.isprintable() else " " for each in notes.get(place, ""))
+    return [f"# {text}"] if text else []
 
 
 def _lines(

@@ -8,14 +8,14 @@ import sys
 import time
 from base64 import b64encode
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
-from checkin import VERSION, health, lock, names, settings
+from checkin import VERSION, health, lock, names, settings, signed_list
 from checkin.clock import SystemClock
 from checkin.command_line import leave_no_traces, load, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
@@ -27,14 +27,15 @@ from checkin.outbox import (
     set_aside_if_damaged,
 )
 from checkin.seal import CentralSeal, SealError
-from checkin.settings import Settings
-from checkin.signed_list import SignedListError
+from checkin.settings import Settings, SettingsError
+from checkin.signed_list import SignedListError, SignedSettings
 from checkin.supervisor import Supervisor, this_process
 from kiosk import doctor as examining
+from kiosk import in_force
 from kiosk.doctor import Doctor, Looking, Patience
-from kiosk.logic import examination, feedback, policy
+from kiosk.logic import examination, feedback
 from kiosk.logic.examination import Finding
-from kiosk.logic.policy import Policy, Terms
+from kiosk.logic.policy import Policy
 from kiosk.logic.station import MOST_VISITORS, Rules, Station
 from kiosk.loop import KioskLoop
 from kiosk.memory import Memory
@@ -48,7 +49,7 @@ from kiosk.ports import (
     Panel,
     PanelError,
 )
-from kiosk.told import Told
+from kiosk.told import Places, SettingsChangedError, Told
 from kiosk.trusted import Trusted
 from kiosk.watch import WATCHER_FILE, Quality, Watch, drawn, read_seen
 
@@ -103,9 +104,12 @@ def run(settings_file: Path) -> None:
 @settings_option
 @click.pass_obj
 def settings_(settings_file: Path, *, defaults: bool) -> None:
-    """Print the effective settings: those of the file, and the defaults for the rest."""
-    loaded = Settings() if defaults else load(settings_file)
-    click.echo(settings.as_toml(loaded, explained=defaults))
+    """Print the settings in force: the file's, what was signed in their place, and the defaults."""
+    if defaults:
+        click.echo(settings.as_toml(Settings(), explained=True))
+        return
+    loaded = load(settings_file)
+    click.echo(in_force.as_toml(loaded, _told(loaded)))
 
 
 @main.command()
@@ -271,27 +275,38 @@ def _seal(loaded: Settings) -> CentralSeal | None:
         raise click.ClickException(f"seal: {error}") from error
 
 
-def _serve(loaded: Settings, stopped: Event, supervisor: Supervisor) -> None:
-    seal = _seal_or_show(loaded, stopped)
+def _serve(own: Settings, stopped: Event, supervisor: Supervisor) -> None:
+    loaded, told, seal = _begin_or_show(own, stopped)
     panel = _panel(loaded)
     try:
-        _serve_with(panel, loaded, seal, stopped, supervisor)
+        _serve_with(panel, loaded, told, seal, stopped, supervisor)
     finally:
         supervisor.stopping()
         panel.close()
 
 
-def _seal_or_show(loaded: Settings, stopped: Event) -> CentralSeal | None:
-    """The seal; without a usable one the lights say so before the program ends."""
+Begun = tuple[Settings, Told[SignedSettings], CentralSeal | None]
+
+
+def _begin_or_show(own: Settings, stopped: Event) -> Begun:
+    """What is in force; where nothing can be, the lights say so before the program ends."""
     try:
-        return _seal(loaded)
-    except click.ClickException as error:
+        return _begin(own)
+    except (click.ClickException, AlreadyRunningError) as error:
         log.error("%s", error)  # noqa: TRY400  said before the wait, not after
         with suppress(PanelError):
-            panel = _panel(loaded)
+            panel = _panel(own)
             _show_out_of_order(panel, stopped)
             panel.close()
         raise
+
+
+def _begin(own: Settings) -> Begun:
+    lock.hold(Path(own.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
+    told = _told(own)
+    told.refresh()  # what came while nobody was here, at once: whoever takes it later has to end
+    loaded = signed_list.in_force(own, told.found)
+    return loaded, told, _seal(loaded)
 
 
 def _show_out_of_order(panel: Panel, stopped: Event) -> None:
@@ -303,6 +318,7 @@ def _show_out_of_order(panel: Panel, stopped: Event) -> None:
 def _serve_with(
     panel: Panel,
     loaded: Settings,
+    told: Told[SignedSettings],
     seal: CentralSeal | None,
     stopped: Event,
     supervisor: Supervisor,
@@ -311,15 +327,15 @@ def _serve_with(
     try:
         outbox = _outbox(loaded, supervisor)
         camera = _camera(loaded)
-        loop = _loop(loaded, outbox, camera, panel, seal)
-    except (click.ClickException, AlreadyRunningError, CameraError, OutboxError) as error:
+        loop = _loop(loaded, told, outbox, camera, panel, seal)
+    except (click.ClickException, CameraError, OutboxError) as error:
         log.error("%s", error)  # noqa: TRY400  said before the wait, not after
         _show_out_of_order(panel, stopped)
         raise
     log.info("%s at %s: %s", loaded.kiosk.id, loaded.kiosk.checkpoint, camera.name)
     try:
         serve(loop, stopped, supervisor)
-    except CameraEndedError as error:
+    except (CameraEndedError, SettingsChangedError) as error:
         log.info("%s", error)
     except OutboxLostError:
         outbox.close()
@@ -342,7 +358,6 @@ def serve(loop: KioskLoop, stopped: Event, supervisor: Supervisor) -> None:
 
 def _outbox(loaded: Settings, supervisor: Supervisor) -> Outbox:
     """The outbox, read as far as this boot's check-ins go; a damaged one is set aside."""
-    lock.hold(Path(loaded.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
     _set_aside(loaded.outbox_file, thorough=False)
     if is_of_an_earlier_form(loaded.outbox_file):
         supervisor.needs(LONG_WORK_S)
@@ -380,12 +395,17 @@ def _set_aside(file: Path, *, thorough: bool) -> None:
 
 
 def _loop(
-    loaded: Settings, outbox: Outbox, camera: Camera, panel: Panel, seal: CentralSeal | None
+    loaded: Settings,
+    told: Told[SignedSettings],
+    outbox: Outbox,
+    camera: Camera,
+    panel: Panel,
+    seal: CentralSeal | None,
 ) -> KioskLoop:
     clock = SystemClock(loaded.clock_file)
     now = clock.moment()
     memory = Memory(loaded.sightings_file, now)
-    trusted, told = _trusted(loaded), _told(loaded)
+    trusted = _trusted(loaded)
     station = _station(loaded, memory, trusted)
     visits = [(v.tag, v.tick, v.direction) for v in outbox.visits(now.boot, MOST_VISITORS)]
     begin = memory.begin
@@ -400,7 +420,7 @@ def _loop(
         outbox=outbox,
         panel=panel,
         clock=clock,
-        seal=told.seal() or seal,
+        seal=seal,
         random=secrets.token_bytes,
         memory=memory,
         trusted=trusted,
@@ -427,49 +447,31 @@ def _station(loaded: Settings, memory: Memory, trusted: Trusted) -> Station:
 
 
 def _policy(loaded: Settings) -> Policy:
-    """The rules in the settings. Raises `click.ClickException`, with what to write instead."""
-    settings_ = loaded.policy
     try:
-        where = "[policy]"
-        normal = _terms(settings_)
-        event_days = policy.days_from(settings_.begins, settings_.ends)
-        hours = policy.hours_from(settings_.hours)
-        where = "[epidemic]"
-        epidemic_days = policy.days_from(loaded.epidemic.begins, loaded.epidemic.ends)
-        epidemic = _terms(loaded.epidemic) if loaded.epidemic.begins else None
-    except ValueError as error:
-        raise click.ClickException(f"{where} {error}") from error
-    return Policy(
-        checkpoint=loaded.kiosk.checkpoint,
-        normal=normal,
-        epidemic=epidemic,
-        epidemic_days=epidemic_days,
-        event_days=event_days,
-        hours=hours,
-        utc_offset=timedelta(hours=settings_.utc_offset_h),
-    )
-
-
-def _terms(section: settings.Policy | settings.Epidemic) -> Terms:
-    return Terms(
-        accept=frozenset(section.accept),
-        must_verify=frozenset(section.must_verify),
-        keep=policy.keep_from(section.keep),
-    )
+        return in_force.policy_from(loaded)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _trusted(loaded: Settings) -> Trusted:
-    settings_ = loaded.policy
+    policy = loaded.policy
     try:
-        return Trusted(settings_.authority, settings_.trust_file, settings_.revocations_file)
+        return Trusted(
+            policy.authority,
+            policy.trust_file,
+            policy.revocations_file,
+            trust_places=Places(loaded.trust_arrived, loaded.trust_taken),
+            revocations_places=Places(loaded.revocations_arrived, loaded.revocations_taken),
+        )
     except SignedListError as error:
         raise click.ClickException(f"[policy] {error}") from error
 
 
-def _told(loaded: Settings) -> Told:
-    told = Told(loaded.settings_arrived, loaded.settings_taken, loaded.policy.authority)
-    told.refresh()
-    return told
+def _told(loaded: Settings) -> Told[SignedSettings]:
+    try:
+        return in_force.told_settings(loaded)
+    except SignedListError as error:
+        raise click.ClickException(f"[policy] {error}") from error
 
 
 def _camera(loaded: Settings) -> Camera:

@@ -46,7 +46,7 @@ ASKED_FILE = "examine"
 CLOCK_CHIP = Path("/sys/class/rtc/rtc0")
 
 # Faults of what the kiosk goes by; visitors are still served.
-RULES = {"trust", "settings"}
+RULES = {"trust", "revocations", "settings"}
 
 # The parts as a person is told them; `--json` has their plain names.
 PART_WORDS = {
@@ -196,6 +196,9 @@ class Doctor:
                 "why_no_broker": sync.why_lost,
                 "certificate_days": sync.certificate_days,
                 "certificate_trouble": sync.certificate_trouble,
+                "enrolment": sync.enrolment,
+                "enrolment_trouble": sync.enrolment_trouble,
+                "renewal_refused": sync.renewal_refused,
                 "connected_s": sync.connected_s,
                 "first_receipt_s": sync.first_receipt_s,
             }

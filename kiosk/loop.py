@@ -11,6 +11,7 @@ from checkin.event import Believed, CheckIn, Data, Shown
 from checkin.health import KioskHealth
 from checkin.outbox import Entry, Outbox, OutboxError, OutboxLostError
 from checkin.seal import Seal
+from checkin.signed_list import SignedSettings
 from kiosk.doctor import Doctor
 from kiosk.logic import examination, feedback
 from kiosk.logic.button import Button, Press
@@ -29,7 +30,7 @@ from kiosk.ports import (
     Panel,
     Pattern,
 )
-from kiosk.told import Told
+from kiosk.told import SettingsChangedError, Told
 from kiosk.trusted import Trusted
 from kiosk.watch import Watch
 
@@ -85,7 +86,7 @@ class KioskLoop:
         health_file: Path,
         not_synced_after_s: float = 900.0,
         trusted: Trusted | None = None,
-        told: Told | None = None,
+        told: Told[SignedSettings] | None = None,
         doctor: Doctor | None = None,
         wanted_frames_per_s: float = 30.0,
         stale_after_days: float = 30.0,
@@ -107,6 +108,7 @@ class KioskLoop:
         self._not_synced_after_s = not_synced_after_s
         self._trusted = trusted
         self._told = told
+        self._settings_changed = False
         self._doctor = doctor
         self._wanted_frames_per_s = wanted_frames_per_s
         self._frames_per_s: float | None = None
@@ -140,7 +142,8 @@ class KioskLoop:
     def turn(self) -> bool:
         """Look at one frame and act on it; whether there was one.
 
-        Raises `CameraEndedError` at a replay's end.
+        Raises `CameraEndedError` at a replay's end, `SettingsChangedError` when other settings
+        were taken.
         """
         asked = self._clock.moment().tick
         try:
@@ -416,7 +419,7 @@ class KioskLoop:
     def _test_self(self, now: Moment) -> None:
         """Every light and tone, then what was found: well, or a fault."""
         self._check_outbox(now)
-        self._check_trust(now)
+        self._check_signed(now)
         try:
             self._outbox.try_writing()
         except OutboxLostError:
@@ -443,27 +446,34 @@ class KioskLoop:
             test_code_s=None if seen is None else now.tick - seen,
         )
 
-    def _check_trust(self, now: Moment) -> None:
-        """Take over what is newer; a list that is stale or can't be used is a fault."""
-        if self._told is not None and self._told.refresh():
-            self._seal = self._told.seal() or self._seal
-            self._health_due = 0.0
-        if self._told is not None and self._told.trouble:
-            self._fault_begins("settings", self._told.trouble)
-        else:
-            self._fault_ends("settings")
+    def _check_signed(self, now: Moment) -> None:
+        """Take over what is newer; what is stale or can't be used is a fault."""
+        if self._told is not None:
+            self._settings_changed = self._told.refresh() or self._settings_changed
+            self._fault_is("settings", self._told.trouble)
         if self._trusted is None:
             return
         fresh = self._trusted.refresh()
         if fresh is not None:
             self._station.trusts(fresh)
-        oldest = self._trusted.ages(now.at).oldest()
-        if self._trusted.trouble:
-            self._fault_begins("trust", self._trusted.trouble)
-        elif now.synced and oldest > self._stale_after_days:
-            self._fault_begins("trust", f"the signed lists are {oldest:.0f} days old")
+        at = now.at if now.synced else None
+        for fault, trouble in self._trusted.troubles(at, self._stale_after_days):
+            self._fault_is(fault, trouble)
+
+    def _fault_is(self, fault: str, why: str) -> None:
+        if why:
+            self._fault_begins(fault, why)
         else:
-            self._fault_ends("trust")
+            self._fault_ends(fault)
+
+    def _go_by_other_settings(self, now: Moment) -> None:
+        """End, to be started with the settings that were taken; not before a green was seen.
+
+        Everything that follows from settings is made once, at the start: one that changed half of
+        it would be a door that nobody ever tried.
+        """
+        if self._settings_changed and now.tick >= self._green_until:
+            raise SettingsChangedError("other settings are in force: starting anew with them")
 
     def _keep_house(self, now: Moment) -> None:
         """What is done now and then, between visitors."""
@@ -480,7 +490,7 @@ class KioskLoop:
         if now.tick >= self._health_due:
             self._health_due = now.tick + HEALTH_EVERY_S
             self._check_outbox(now)
-            self._check_trust(now)
+            self._check_signed(now)
             self._write_health(now)
             self._first_boot = first_boot.failed(self._health_file.parent)
         if self._mean is not None:
@@ -490,8 +500,9 @@ class KioskLoop:
                 self._panel.lamp(on=on)
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
         # A stale list or settings are for whoever keeps them; visitors are still served.
-        broken = bool(self._faults - {"trust", "settings"})
+        broken = bool(self._faults - {"trust", "revocations", "settings"})
         self._rest(feedback.idle_pattern(faults=broken, synced=synced, step=self._first_boot))
+        self._go_by_other_settings(now)
 
     def _check_outbox(self, now: Moment) -> None:
         """Note whether the disk takes check-ins, and whether the daemon gets rid of them."""
@@ -515,6 +526,7 @@ class KioskLoop:
         self._frames_per_s = rate or self._frames_per_s
         self._frames, self._frames_since = 0, now.tick
         ages = self._trusted.ages(now.at) if self._trusted is not None and now.synced else None
+        versions = self._trusted.versions() if self._trusted is not None else None
         mine = KioskHealth(
             boot=now.boot,
             tick=now.tick,
@@ -524,6 +536,9 @@ class KioskLoop:
             trust_days=ages.trust_days if ages else None,
             revocations_days=ages.revocations_days if ages else None,
             settings_version=self._told.version if self._told is not None else None,
+            trust_version=versions.trust if versions else None,
+            revocations_version=versions.revocations if versions else None,
+            not_taken=[why[: health.LONGEST_WHY] for why in self._not_taken()],
             test_code_tick=self._test_code_tick,
             panel_tick=self._panel_tick,
         )
@@ -531,6 +546,13 @@ class KioskLoop:
             health.write(self._health_file, mine)
         except OSError as error:
             log.warning("the health file could not be written: %s", error)
+
+    def _not_taken(self) -> list[str]:
+        """Why each signed document that is there isn't in force, in words."""
+        found = [self._told.trouble] if self._told is not None else []
+        if self._trusted is not None:
+            found += [why for _, why in self._trusted.troubles(None, self._stale_after_days)]
+        return [why for why in found if why]
 
     def _rest(self, pattern: Pattern) -> None:
         if pattern != self._resting:

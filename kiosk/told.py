@@ -1,4 +1,4 @@
-"""What the central tells this kiosk over the network: settings that are signed and numbered.
+"""What came to this kiosk over the network, signed and numbered: one document of a kind each.
 
 The daemon puts down what came, whatever it is; this process alone decides, since it alone has the
 authority's key at hand. A document is taken whole, under a higher number than the one before, or
@@ -6,91 +6,117 @@ not at all; the one in force lies beside it, so that a restart or a power cut fi
 """
 
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, NamedTuple
 
-from checkin import signed_list
-from checkin.seal import CentralSeal, SealError
-from checkin.signed_list import SignedListError, SignedSettings
+from checkin import signed_list, whole
+from checkin.signed_list import ListT, SignedListError
 
 log = logging.getLogger("vaora.kiosk")
 
 
-class Told:
-    """The signed settings in force. `arrived` is the daemon's file, `taken` this process's."""
+class SettingsChangedError(Exception):
+    """Other settings are in force: this process ends, and systemd starts one that has them."""
 
-    def __init__(self, arrived: Path, taken: Path, authority: str) -> None:
-        """Raises `SignedListError` where `authority` is no key."""
-        self._arrived, self._taken = arrived, taken
+
+class Places(NamedTuple):
+    """`arrived` is the daemon's file, `taken` this process's."""
+
+    arrived: Path
+    taken: Path
+
+
+def anything(_found: object) -> None:
+    """Ask no more of a document than its signature and its number."""
+
+
+class Told(Generic[ListT]):
+    """The signed document in force of one kind. Making one reads and writes nothing new."""
+
+    def __init__(
+        self,
+        kind: type[ListT],
+        places: Places,
+        authority: str,
+        check: Callable[[ListT], None] = anything,
+    ) -> None:
+        """`check` raises `SignedListError` for what is signed and can't be used here all the same.
+
+        Raises `SignedListError` where `authority` is no key; without one nobody is believed.
+        """
+        self._kind: type[ListT] = kind
+        self._arrived, self._taken = places
         self._authority = signed_list.public_key(authority) if authority else b""
+        self._check: Callable[[ListT], None] = check
         self._mark: tuple[int, int] | None = None
-        self._found: SignedSettings | None = None
+        self._found: ListT | None = None
         self.trouble = ""
-        if self._authority and taken.exists():
+        if self._authority and self._taken.exists():
             self._begin()
+
+    @property
+    def found(self) -> ListT | None:
+        """What is in force; None where nothing ever came that could be taken."""
+        return self._found
 
     @property
     def version(self) -> int | None:
         return self._found.version if self._found is not None else None
-
-    def seal(self) -> CentralSeal | None:
-        """The central's key as it was told last; None where it never was."""
-        found = self._found
-        return CentralSeal(found.seal) if found is not None and found.seal else None
 
     def refresh(self) -> bool:
         """Take what arrived, if it is right; whether something else is in force now."""
         mark = signed_list.mark(self._arrived) if self._authority else None
         if mark is None or mark == self._mark:
             return False
-        self._mark, self.trouble = mark, ""
+        self._mark = mark
         try:
             raw = signed_list.raw(self._arrived)
             found = self._checked(self._arrived, raw)
-            changed = found != self._found
-            if changed:
-                self._keep(raw)  # the very bytes that were checked: the file may be another by now
+            if found == self._found:
+                self.trouble = ""
+                return False
+            whole.write(self._taken, raw)  # the bytes that were checked: the file may be another's
         except SignedListError as error:
-            self.trouble = str(error)
-            log.error("%s; going on with what was there before", error)  # noqa: TRY400
+            if isinstance(error.__cause__, OSError):
+                self._mark = None  # it may be readable the next time without having changed
+            self._is_not_taken(str(error))
             return False
         except OSError as error:
             self._mark = None  # the disk may have room the next time
-            log.warning("signed settings could not be kept: %s", error)
+            self._is_not_taken(f"{self._taken}: can't be kept ({error.strerror})")
             return False
-        if changed:
-            self._found = found
-            log.info("signed settings: version %d of %s", found.version, found.issued)
-        return changed
+        self._found, self.trouble = found, ""
+        log.info("%s: version %d of %s", self._arrived.name, found.version, found.issued)
+        return True
+
+    def _is_not_taken(self, why: str) -> None:
+        if why != self.trouble:
+            self.trouble = why
+            log.error("%s; going on with what was there before", why)
 
     def _begin(self) -> None:
+        """Find what was in force. It is asked everything anew: the kiosk's own file may differ."""
         try:
             self._found = self._checked(self._taken, signed_list.raw(self._taken))
         except SignedListError as error:
             self.trouble = str(error)
-            log.error("%s; put there what the central sent last", error)  # noqa: TRY400
+            log.error("%s; going on without until it is sent again", error)  # noqa: TRY400
 
-    def _checked(self, file: Path, raw: bytes) -> SignedSettings:
+    def _checked(self, file: Path, raw: bytes) -> ListT:
         try:
-            found = signed_list.read(raw, SignedSettings, self._authority)
-            if found.seal is not None:
-                CentralSeal(found.seal)
+            found = signed_list.read(raw, self._kind, self._authority)
+            if found != self._found:
+                self._check_newer(found)
+                self._check(found)
         except SignedListError as error:
             raise SignedListError(f"{file}: {error}") from error
-        except SealError as error:
-            raise SignedListError(f"{file}: seal: {error}") from error
-        known = self._found
-        if known is not None and found != known and found.version <= known.version:
-            raise SignedListError(
-                f"{file}: is version {found.version}, and {known.version} is in force; sign it "
-                "with a higher number"
-            )
         return found
 
-    def _keep(self, raw: bytes) -> None:
-        beside = self._taken.with_name(self._taken.name + ".part")
-        with beside.open("wb") as out:
-            out.write(raw)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(self._taken)
+    def _check_newer(self, found: ListT) -> None:
+        if self.version is not None and found.version <= self.version:
+            same = "another " if found.version == self.version else ""
+            raise SignedListError(
+                f"is {same}version {found.version}, and {self.version} is in force; sign it with a "
+                "higher number"
+            )

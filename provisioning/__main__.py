@@ -6,11 +6,13 @@ from checkin import VERSION
 from provisioning.commands.check import check
 from provisioning.commands.enrol import enrol
 from provisioning.commands.flash import flash
+from provisioning.commands.fleet import fleet
 from provisioning.commands.image import image
 from provisioning.commands.init import init
 from provisioning.commands.label import label
 from provisioning.commands.passes import pass_
 from provisioning.commands.retire import retire
+from provisioning.commands.send import send
 
 
 @click.group(help=__doc__)
@@ -39,6 +41,8 @@ main.add_command(pass_)
 
 
 # kiosks far away
+main.add_command(fleet)
+main.add_command(send)
 
 
 if __name__ == "__main__":

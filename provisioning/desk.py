@@ -4,19 +4,20 @@ import os
 import re
 import secrets
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import click
-import msgspec
 
 from checkin import VERSION, cose, passes, signed_list
 from checkin.cose import CoseError, SigningKey
 from checkin.passes import PASS_KINDS, PassKind
 from checkin.seal import CentralSeal, SealError
-from checkin.signed_list import Revocations, SignedSettings, Signer, TrustList
-from provisioning import qr
+from checkin.signed_list import CardKey, Revocations, SignedSettings, Signer, TrustList
+from provisioning import authorities, qr
+from provisioning.authorities import AuthoritiesError
 
 _PASS_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -147,13 +148,17 @@ def trust(
             cose.ed25519_key(cose.from_base64(text))
     except CoseError as error:
         raise click.ClickException("--pass-key is no public key") from error
-    document = TrustList(
-        number,
-        _now(),
-        signers=[*_certificates(certificates), *_listed(signers, list[Signer])],
-        card_keys=_listed(card_keys, list[signed_list.CardKey]),
-        pass_keys=list(pass_keys),
-    )
+    with _in_words():
+        document = TrustList(
+            number,
+            _now(),
+            signers=[
+                *(authorities.signers(certificates) if certificates else []),
+                *(authorities.listed(signers, list[Signer]) if signers else []),
+            ],
+            card_keys=authorities.listed(card_keys, list[CardKey]) if card_keys else [],
+            pass_keys=list(pass_keys),
+        )
     _write(out, signed_list.sign(document, _key(key_file)))
 
 
@@ -175,31 +180,12 @@ def settings(key_file: Path, out: Path, number: int, seal: str) -> None:
     _write(out, signed_list.sign(SignedSettings(number, _now(), seal), _key(key_file)))
 
 
-def _certificates(folder: Path | None) -> list[Signer]:
-    if folder is None:
-        return []
-    found = []
-    for file in sorted([*folder.glob("*.der"), *folder.glob("*.cer")]):
-        der = file.read_bytes()
-        try:
-            cose.certificate(der)
-        except CoseError as error:
-            raise click.ClickException(f"{file}: is no certificate in DER") from error
-        kid = b64encode(cose.kid_of(der)).decode()
-        found.append(Signer(kid, b64encode(der).decode()))
-    return found
-
-
-ListT = TypeVar("ListT")
-
-
-def _listed(file: Path | None, kind: type[list[ListT]]) -> list[ListT]:
-    if file is None:
-        return []
+@contextmanager
+def _in_words() -> Iterator[None]:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise click.ClickException(f"{file}: {error}") from error
+        yield
+    except AuthoritiesError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _key(file: Path) -> SigningKey:

@@ -20,7 +20,8 @@ from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
-from sync_daemon import certificate, enrolment, identity, status
+from sync_daemon import certificate, enrolment, enrolment_words, identity, status
+from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
 from sync_daemon.enrolment import Enrolment
@@ -107,7 +108,14 @@ def _enrolment(loaded: Settings, own: Identity | None, clock: Clock) -> Enrolmen
     here = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
     link = Broker(enrolment.options(own, here, broker.host, broker.port, broker.ca_file))
-    return Enrolment(own, here, link=link, clock=clock, jitter=random.random)
+    return Enrolment(
+        own,
+        here,
+        link=link,
+        clock=clock,
+        jitter=random.random,
+        runtime_dir=Path(loaded.kiosk.runtime_dir),
+    )
 
 
 def _carry(
@@ -171,6 +179,24 @@ def status_(settings_file: Path, *, as_json: bool) -> None:
         click.echo(status.as_json(found))
         return
     for line in status.in_words(found):
+        click.echo(line)
+
+
+@main.command(name="enrolment")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@settings_option
+@click.pass_obj
+def enrolment_(settings_file: Path, *, as_json: bool) -> None:
+    """Say whether this kiosk has its certificate, what is in the way, and when it is renewed.
+
+    Needs the rights of the daemon, or root's: nobody else looks at a key.
+    """
+    loaded = load(settings_file)
+    told = enrolment_words.look(loaded, SystemClock(loaded.clock_file).moment())
+    if as_json:
+        click.echo(enrolment_words.as_json(told))
+        return
+    for line in enrolment_words.in_words(told):
         click.echo(line)
 
 
@@ -354,7 +380,8 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
     """The loop over `outbox`; with `claims` in the place of a broker that it can't reach yet."""
     address = Address(loaded.kiosk.checkpoint, loaded.kiosk.id)
     broker = loaded.broker
-    options = _options(loaded, address)
+    coming = arrivals(loaded)
+    options = _options(loaded, address, coming.topics)
     tls = options.tls if claims is None else None
     own = identity.of(loaded)
     clock = SystemClock(loaded.clock_file)
@@ -378,7 +405,7 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
         state_every_s=broker.state_every_s,
         keep_confirmed_h=loaded.outbox.keep_confirmed_h,
         machine=machine,
-        settings_file=loaded.settings_arrived if loaded.policy.authority else None,
+        arrivals=coming,
         certificate=partial(_certificate, tls, clock),
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
@@ -406,12 +433,10 @@ def _key_file(name: str) -> str:
     return str(Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS)) / name)
 
 
-def _options(loaded: Settings, address: Address) -> Options:
+def _options(loaded: Settings, address: Address, wishes: tuple[str, ...]) -> Options:
     broker = loaded.broker
     key_file = _key_file(broker.key_file)
     tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
-    # Without an authority nothing that came could be believed.
-    wishes: tuple[str, ...] = (address.settings,) if loaded.policy.authority else ()
     if identity.of(loaded) is not None:
         wishes += (address.certificate,)
     return Options(

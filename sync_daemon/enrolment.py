@@ -6,9 +6,11 @@ ins wait in the outbox, the door serves visitors, and the daemon says how it is.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
-from checkin import claim
+from checkin import claim, first_boot
 from checkin.claim import Claim, Token
 from checkin.clock import Clock, Moment
 from sync_daemon import claiming, topics
@@ -39,6 +41,9 @@ MISSING = "missing"  # neither a certificate nor what claims one
 NO_BROKER = "no-broker"  # the claim can't be brought to the broker
 WAITING = "waiting"  # it was, and nobody has answered yet
 REFUSED = "refused"  # followed by ": " and the word for why
+
+# The step of first boot that is the daemon's: the kiosk counts it out in its idle light.
+STEP = "enrolment"
 
 
 class ClaimLink(Protocol):
@@ -73,6 +78,7 @@ class Enrolment:
         link: ClaimLink,
         clock: Clock,
         jitter: Callable[[], float],
+        runtime_dir: Path,
     ) -> None:
         self.standing = NO_BROKER
         self.trouble = ""
@@ -81,6 +87,7 @@ class Enrolment:
         self._link = link
         self._clock = clock
         self._jitter = jitter
+        self._runtime_dir = runtime_dir
         self._claiming = Claiming(jitter)
         self._request: Request | None = None
         self._claim: Claim | None = None
@@ -156,6 +163,11 @@ class Enrolment:
 
     def _connect(self, now: Moment) -> None:
         """Connect once there is something to ask: the request is on disk before it is sent."""
+        if now.synced and self._identity.claim_has_ended(now.at):
+            # The broker would only close the door, and say nothing.
+            self._claiming.lost(now.tick, patient=True)
+            self._stand(f"{REFUSED}: expired", claim.REFUSALS["expired"])
+            return
         try:
             self._prepare()
             self._link.connect()
@@ -242,6 +254,11 @@ class Enrolment:
         self.standing, self.trouble = standing, trouble
         if trouble:
             self._say(f"no certificate yet: {trouble}")
+        with suppress(OSError):  # the light is then silent, the status and the log are not
+            if standing == MISSING or standing.startswith(REFUSED):
+                first_boot.tell(self._runtime_dir, STEP)
+            elif standing == ENROLLED:
+                first_boot.forget(self._runtime_dir, STEP)
 
     def _say(self, words: str) -> None:
         """Once, not at every attempt."""

@@ -105,6 +105,13 @@ class Identity:
             return f"{self.file}: the key isn't the certificate's"
         return _trouble(found, name, at)
 
+    def claim_has_ended(self, at: datetime) -> bool:
+        """Whether the broker doesn't let in any more who connects with the claim credential."""
+        try:
+            return _certificate(_read(self.claim_file), str(self.claim_file)).ends_at <= at
+        except IdentityFolderError:
+            return False  # the connection says what is wrong with it
+
     def token(self) -> Token:
         """Raises `IdentityFolderError`."""
         try:

@@ -12,6 +12,7 @@ from checkin.event import SYNCED_ERROR_S
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Anchor, Outbox, OutboxError, damaged_files
 from sync_daemon import topics
+from sync_daemon.arrivals import Arrivals
 from sync_daemon.broker import (
     Acknowledged,
     BrokerError,
@@ -49,8 +50,6 @@ LOOK_AT_CERTIFICATE_S = 3600.0
 
 SOON_DAYS = 30.0  # a technician's round comes by more often
 
-LONGEST_SETTINGS_BYTES = 65_536
-
 HEALTH_EVERY_S = 5.0
 LOOK_EVERY_S = 1.0  # a state takes some queries and files: not ten times a second
 DISK_AGAIN_S = 1.0
@@ -84,7 +83,7 @@ class SyncLoop:
         machine: Callable[[], tuple[float | None, bool | None]] = lambda: (None, None),
         certificate: Callable[[], Certificate] = lambda: Certificate(None),
         certificate_files: Callable[[], object] = tuple,
-        settings_file: Path | None = None,
+        arrivals: Arrivals | None = None,
         confirm: Literal["central", "broker"] = "central",
         enrolment: Callable[[], tuple[str, str]] = lambda: ("", ""),
         renewing: Renewing | None = None,
@@ -105,7 +104,7 @@ class SyncLoop:
         self._machine = machine
         self._look_at_certificate = certificate
         self._certificate_files = certificate_files
-        self._settings_file = settings_file
+        self._arrivals = arrivals or Arrivals({})
         self._certificate = Certificate(None)
         self._certificate_due = 0.0
         self._files_due = 0.0
@@ -150,6 +149,7 @@ class SyncLoop:
         for one in heard:
             self._hear(one, now)
         self._write_health(now)
+        self._arrivals.put_down(now.tick)
         if now.tick >= self._disk_due:
             self._use_disk(now)
 
@@ -249,7 +249,15 @@ class SyncLoop:
             case TurnedDown():
                 self._hear_turned_down(heard, now)
             case Received(message):
-                self._hear_receipt(message, now)
+                self._hear_message(message, now)
+
+    def _hear_message(self, message: Message, now: Moment) -> None:
+        if message.topic == self._address.receipt:
+            self._hear_receipt(message, now)
+        elif message.topic == self._address.certificate:
+            self._hear_certificate(message.body, now)
+        else:
+            self._arrivals.hear(message)
 
     def _hear_turned_down(self, heard: TurnedDown, now: Moment) -> None:
         mid, reason = heard.mid, heard.reason
@@ -265,12 +273,6 @@ class SyncLoop:
         self._obey(self._sender.turned_down(why, now.tick, patient=heard.patient), now)
 
     def _hear_receipt(self, message: Message, now: Moment) -> None:
-        if message.topic == self._address.settings:
-            self._put_down_settings(message.body)
-        if message.topic == self._address.certificate:
-            self._hear_certificate(message.body, now)
-        if message.topic != self._address.receipt:
-            return
         try:
             receipt = topics.read_receipt(message.body)
         except MessageError as error:
@@ -302,22 +304,6 @@ class SyncLoop:
                 receipt.through,
             )
         self._went_back = self._went_back or ahead
-
-    def _put_down_settings(self, body: bytes) -> None:
-        """Leave it to the kiosk, which has the authority's key, whether these are taken."""
-        if self._settings_file is None or not 0 < len(body) <= LONGEST_SETTINGS_BYTES:
-            return
-        beside = self._settings_file.with_name(self._settings_file.name + ".part")
-        try:
-            if self._settings_file.exists() and self._settings_file.read_bytes() == body:
-                return
-            beside.write_bytes(body)
-            beside.chmod(0o640)
-            beside.replace(self._settings_file)
-        except OSError as error:
-            log.warning("settings came and could not be put down: %s", error)
-        else:
-            log.info("settings came; the kiosk takes them if they are signed and newer")
 
     def _obey(self, actions: list[Action], now: Moment) -> None:
         for action in actions:
@@ -462,6 +448,10 @@ class SyncLoop:
             revocations_days=kiosk.revocations_days if kiosk else None,
             certificate_days=self._certificate.days(now.at) if now.synced else None,
             settings_version=kiosk.settings_version if kiosk else None,
+            trust_version=kiosk.trust_version if kiosk else None,
+            revocations_version=kiosk.revocations_version if kiosk else None,
+            not_taken=kiosk.not_taken[: topics.MOST_NOT_TAKEN] if kiosk else [],
+            last_checkin_at=found.last_at,
             anchors=[
                 topics.Anchor(one.boot, one.tick, one.at, one.error_s)
                 for one in self._outbox.anchors(topics.MOST_ANCHORS)
@@ -556,4 +546,6 @@ def _changed(said: State | None, state: State) -> bool:
 def _worth_saying(state: State, outbox: OutboxState) -> tuple[object, ...]:
     """`set_aside` is among it: the central names more refusals once it knows that these came."""
     machine = (state.faults, state.clock_synced, state.camera, state.undervoltage)
-    return (*machine, outbox.gone, outbox.set_aside, state.anchors)
+    signed = (state.settings_version, state.trust_version, state.revocations_version)
+    told = (*signed, state.not_taken)
+    return (*machine, *told, outbox.gone, outbox.set_aside, state.anchors)

@@ -11,22 +11,35 @@ from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Outbox, damaged_files
 from checkin.settings import Settings
+from checkin.words import N_, _
+from sync_daemon import enrolment_words
 from sync_daemon.loop import SOON_DAYS, certificate_faults
 
 # What each fault means for somebody who stands before the door.
 CURES = {
     "camera": "the camera gives no frames: look at its cable, then switch the kiosk off and on",
     "certificate-ends-soon": "the certificate ends within 30 days: renew it",
-    "certificate-expired": "the certificate has ended: put a new one in its place",
+    "certificate-expired": "the certificate has ended: put a new one in its place, or what claims "
+    "one (`vaora-sync enrolment`)",
     "certificate-unusable": "the certificate can't be used: look at the three files under [broker]",
+    "enrolment-refused": N_(
+        "the fleet refuses this kiosk a certificate: `vaora-sync enrolment` says why"
+    ),
     "kiosk-silent": "vaora-kiosk isn't running: `systemctl status vaora-kiosk`",
+    "not-enrolled": N_(
+        "this kiosk has no certificate yet, check-ins wait here: `vaora-sync enrolment` says why"
+    ),
     "outbox": "check-ins can't be written: look at the disk",
     "outbox-full": "no room for another check-in: bring back the network, or `vaora-sync export`",
     "outbox-near": "room for few more check-ins: bring back the network, or `vaora-sync export`",
     "outbox-went-back": "the outbox is older than what the central has: stop vaora-kiosk, rename "
     "the file, start it, and `vaora-sync recover` the renamed one",
+    "renewal-refused": N_(
+        "the fleet refuses to renew the certificate: `vaora-sync enrolment` says why"
+    ),
     "settings": "settings that came over the network are not taken: see the log of vaora-kiosk",
-    "trust": "the trust list or the revocations are stale or can't be used: put newer ones there",
+    "revocations": "the list of revoked passes is stale or can't be used: send a newer one",
+    "trust": "the trust list is stale or can't be used: send a newer one",
     "outbox-set-aside": "a damaged outbox lies aside: `vaora-sync recover` reads what is left",
 }
 
@@ -53,6 +66,9 @@ class Status(msgspec.Struct, frozen=True):
     clocks_known: int
     certificate_days: float | None
     certificate_trouble: str
+    enrolment: str
+    enrolment_trouble: str
+    renewal_refused: str
     trust_days: float | None
     revocations_days: float | None
     faults: list[str]
@@ -73,6 +89,7 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
     faults |= {"certificate-ends-soon"} if days is not None and days <= SOON_DAYS else set()
     if sync and sync.certificate_trouble:
         faults |= set(certificate_faults(sync.certificate_trouble, synced=now.synced))
+    faults |= set(enrolment_words.faults(sync)) if sync else set()
     return Status(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
@@ -93,6 +110,9 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
         clocks_known=len(outbox.anchors(MOST_CLOCKS)),
         certificate_days=days,
         certificate_trouble=sync.certificate_trouble if sync else "",
+        enrolment=sync.enrolment if sync else "",
+        enrolment_trouble=sync.enrolment_trouble if sync else "",
+        renewal_refused=sync.renewal_refused if sync else "",
         trust_days=kiosk.trust_days if kiosk else None,
         revocations_days=kiosk.revocations_days if kiosk else None,
         faults=sorted(faults),
@@ -105,7 +125,7 @@ MOST_CLOCKS = 10_000
 def in_words(status: Status) -> Iterator[str]:
     """One line each, what matters most first."""
     for fault in status.faults:
-        yield _line("fault", f"{fault}: {CURES.get(fault, 'see hardware.md')}")
+        yield _line("fault", f"{fault}: {_(CURES.get(fault, 'see hardware.md'))}")
     yield _line("kiosk", f"{status.kiosk} at checkpoint {status.checkpoint}")
     yield _line("outbox", f"{status.outbox_file} ({status.outbox})")
     yield _line("waiting", str(status.waiting))
@@ -121,6 +141,8 @@ def in_words(status: Status) -> Iterator[str]:
         yield _line("last receipt", f"{status.seconds_since_receipt:.0f} s ago")
     set_ = "set by the network" if status.clock_synced else "not set by the network"
     yield _line("clock", set_)
+    if words := enrolment_words.in_short(status.enrolment, status.enrolment_trouble):
+        yield _line("enrolment", printable(words))
     if status.certificate_trouble:
         yield _line("certificate", status.certificate_trouble)
     elif status.certificate_days is not None:

@@ -32,6 +32,10 @@ MOST_REFUSED = 64
 # Boots of which a state tells the clock, the latest: those that check-ins in the outbox are of.
 MOST_ANCHORS = 64
 
+# Documents that a state says are not taken: settings, trust list, revocations.
+MOST_NOT_TAKEN = 3
+LONGEST_REASON = 300
+
 LONGEST_MESSAGE_BYTES = 65_536
 
 
@@ -82,7 +86,7 @@ ALL_CLAIMS = f"{ROOT}/claim/+/request"
 TRUST = f"{ROOT}/trust"
 REVOCATIONS = f"{ROOT}/revocations"
 
-# A part of a package in one message: mosquitto's limit in provisioning/broker is eight times this.
+# A part of a package in one message: a slow link is through with it in seconds.
 PART_BYTES = 131_072
 
 
@@ -164,7 +168,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a kiosk is. Retained; the last will says `online: false` and no more.
 
     `temperature_c` and `undervoltage` are None where the machine can't tell, the ages of the signed
-    lists and the days that the certificate is still good where there is none or no clock.
+    lists and the days that the certificate is still good where there is none or no clock. The three
+    versions are of what is signed and in force; `not_taken` says why something else that came is
+    not. `last_checkin_at` is as the kiosk believed, None where no check-in is left on it.
     """
 
     online: bool
@@ -182,6 +188,12 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     revocations_days: float | None = None
     certificate_days: float | None = None
     settings_version: int | None = None
+    trust_version: int | None = None
+    revocations_version: int | None = None
+    not_taken: Annotated[
+        list[Annotated[str, Meta(max_length=LONGEST_REASON)]], Meta(max_length=MOST_NOT_TAKEN)
+    ] = []
+    last_checkin_at: str | None = None
     anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
 
 

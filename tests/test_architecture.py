@@ -67,21 +67,24 @@ MAY_IMPORT = {
     },
     "kiosk.reading": ANY | {"checkin", "kiosk.logic", "kiosk.trusted"},
     "kiosk.doctor": ANY | {"checkin", "kiosk.logic", "kiosk.ports", "kiosk.watch"},
+    "kiosk.in_force": ANY | {"checkin", "kiosk.logic", "kiosk.told"},
     "kiosk.told": ANY | {"checkin"},
-    "kiosk.trusted": ANY | {"checkin", "kiosk.logic"},
+    "kiosk.trusted": ANY | {"checkin", "kiosk.logic", "kiosk.told"},
     "kiosk.watch": ANY | {"checkin", "kiosk.logic", "kiosk.ports"},
     "kiosk.memory": ANY | {"checkin"},
     "kiosk.__main__": ANY | {"checkin", "kiosk"},
     "kiosk": HARMLESS,
     "sync_daemon.topics": HARMLESS,
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
+    "sync_daemon.arrivals": ANY | {"checkin", "sync_daemon.broker", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"sync_daemon.reasons"},
     "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
     "sync_daemon.identity": ANY | {"checkin"},
     "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.reasons": HARMLESS,
-    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop"},
+    "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop", "sync_daemon.enrolment_words"},
+    "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.certificate": ANY | {"checkin.identity", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
@@ -96,6 +99,18 @@ MAY_IMPORT = {
     "provisioning.fleet_broker": ANY | {"provisioning", "sync_daemon.broker", "sync_daemon.topics"},
     "provisioning.enrolment_desk": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    "provisioning.fleet_watch": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    # What is sent is looked at as the kiosk will, by the kiosk's own words.
+    "provisioning.sending": ANY
+    | {
+        "checkin",
+        "kiosk.in_force",
+        "provisioning",
+        "sync_daemon.broker",
+        "sync_daemon.topics",
+    },
+    "provisioning.fleet_table": HARMLESS | {"checkin.words", "sync_daemon.topics"},
     "provisioning.commands": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }
@@ -154,8 +169,9 @@ CALLED_AT_IMPORT = {
     "Effort", "Buttons", "lru_cache", "key_option", "DateTime", "Choice", "IntRange", "FloatRange",
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
-    "Connected", "settings_option", "ContextVar", "N_", "add_command", "fleet_option", "get_args",
-    "text", "Pace", "Column", "one_of", "Meaning", "language_option", "pdf_option", "join",
+    "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
+    "get_args", "Pace", "Column", "one_of",
+    "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 

@@ -69,6 +69,9 @@ class Facts(msgspec.Struct, frozen=True):
     uses_certificate: bool = True
     certificate_days: float | None = None
     certificate_trouble: str = ""
+    enrolment: str = ""
+    enrolment_trouble: str = ""
+    renewal_refused: str = ""
     needs_receipts: bool = True
     connected_s: float | None = None
     first_receipt_s: float | None = None
@@ -137,10 +140,15 @@ CERTIFICATE = text(
     "ca_file, cert_file, key_file under [broker]: all three there, and of one authority?"
 )
 LISTS = text("`journalctl -u vaora-kiosk` says which; put newer ones there")
+NO_BROKER_YET = text("is the network there, is [broker] host right? It is tried until it is")
+NO_ANSWER_YET = text("run `vaora-provision enrol` in the fleet's folder: it answers claims")
+NO_CLAIM = text("`vaora-sync enrolment` says what to do; a new card does it")
+NOT_RENEWED = text("until the certificate ends all goes on: ask who runs the fleet")
 NO_CENTRAL = text("is the central running, and does it know this checkpoint and kiosk?")
 
 RULES = {
-    "trust": text("the trust list or the revocations are stale or can't be used"),
+    "trust": text("the trust list is stale or can't be used"),
+    "revocations": text("the revocations are stale or can't be used"),
     "settings": text("settings that came over the network are not taken"),
 }
 
@@ -266,18 +274,55 @@ def _broker(facts: Facts) -> _Told:
         return False, text("vaora-sync doesn't run"), NO_DAEMON
     if facts.broker == "online":
         return True, text("connected"), ""
+    if facts.enrolment not in _ENROLLED:
+        return _broker_to_claim_by(facts)
     return False, facts.why_no_broker or text("connecting"), NO_BROKER
+
+
+# What the daemon says of one that has its certificate, or gets it otherwise.
+_ENROLLED = {"", "enrolled"}
+
+
+def _broker_to_claim_by(facts: Facts) -> _Told:
+    if facts.enrolment == "missing":
+        return None, text("not tried without a certificate"), ""
+    if facts.enrolment == "no-broker":
+        told = facts.enrolment_trouble or text("connecting, to claim a certificate")
+        return False, told, NO_BROKER_YET
+    return True, text("reached, to claim a certificate"), ""
+
+
+def _enrolment(facts: Facts) -> _Told:
+    match facts.enrolment:
+        case "missing":
+            return False, text("none, and nothing to claim one with"), NO_CLAIM
+        case "no-broker":
+            return None, text("none yet: the broker isn't reached"), ""
+        case "waiting":
+            return False, text("none yet: nobody has answered the claim"), NO_ANSWER_YET
+    # The daemon's word for a refusal is in the catalogue as it stands.
+    why = text(facts.enrolment_trouble or facts.enrolment)
+    return False, text("the claim is refused: {why}", why=why), NO_CLAIM
 
 
 def _certificate(facts: Facts) -> _Told:
     if not facts.uses_certificate:
         return True, text("none in use (tls = false, or no cert_file)"), ""
+    if facts.enrolment not in _ENROLLED:
+        return _enrolment(facts)
     if facts.certificate_trouble:
         return False, facts.certificate_trouble, CERTIFICATE
     if facts.certificate_days is None:
         return None, text("its end can't be told before the clock is set"), ""
-    told = text("good for {days:.0f} days", days=facts.certificate_days)
-    if facts.certificate_days > SOON_DAYS:
+    return _good_for(facts.certificate_days, facts.renewal_refused)
+
+
+def _good_for(days: float, renewal_refused: str) -> _Told:
+    told = text("good for {days:.0f} days", days=days)
+    if renewal_refused:
+        refused = text("its renewal is refused ({why})", why=renewal_refused)
+        return False, joined("; ", [told, refused]), NOT_RENEWED
+    if days > SOON_DAYS:
         return True, told, ""
     return False, told, text("renew it")
 

@@ -254,7 +254,9 @@ wipe() {
 }
 
 seed() {
-    # cloud-init has done its work, and would find nothing any more.
+    # cloud-init still reads it; its last stage waits for a network, but not for ever.
+    ! command -v cloud-init > /dev/null || timeout 300 cloud-init status --wait > /dev/null || true
+    # Its work is done, and it would find nothing any more.
     [ ! -d /etc/cloud ] || echo "by Vào Ra's first boot" | put /etc/cloud/cloud-init.disabled 644
     for name in user-data network-config firstrun.sh custom.toml; do
         wipe "$boot/$name"
@@ -380,13 +382,13 @@ run() {
 hand_over() {
     mkdir -p "$mine"
     put "$mine/first-boot.sh" 755 < "$0"
-    # After cloud-init, of which it is called and which it then turns off. Not ordered before what
-    # wants it (no default dependencies): cloud-init's last stage itself waits for multi-user.target.
+    # Not ordered before what wants it (no default dependencies): cloud-init's last stage, which the
+    # step "seed" waits for, itself waits for multi-user.target.
     put "$unit" 644 << END
 [Unit]
 Description=Vào Ra first boot: makes this card a kiosk
 DefaultDependencies=no
-After=basic.target cloud-final.service
+After=basic.target
 Conflicts=shutdown.target
 Before=shutdown.target
 RequiresMountsFor=$boot

@@ -1,8 +1,10 @@
 #!/bin/bash
 # Boot the Debian in ROOT with its own systemd; what it writes goes to memory and is gone at its end.
-# Called in mount and cgroup name spaces of its own: boot.sh ROOT SHARED. The host needs no systemd.
+# Called in mount and cgroup name spaces of its own: boot.sh ROOT SHARED [CARD]. The host needs no
+# systemd. With CARD, a folder of files that lie over ROOT's before the first boot, it boots again
+# with what was written whenever its power was cut: SHARED/power-cut says that it was, and goes.
 set -eu
-root=$1 shared=$2
+root=$1 shared=$2 card=${3:-}
 
 # Nothing that is mounted here may show outside. In a chroot / is no mount point, and nothing does.
 mount --make-rprivate / 2> /dev/null || true
@@ -17,7 +19,16 @@ mkdir /run/appliance/{written,work,root}
 mount -t overlay -o "lowerdir=$root,upperdir=/run/appliance/written,workdir=/run/appliance/work" \
     none /run/appliance/root
 : > /run/appliance/root/etc/machine-id # a first boot
+[ -z "$card" ] || cp -R "$card/." /run/appliance/root
+
 # The host's network: the broker is outside. What must not have it is refused it by its own unit.
-exec systemd-nspawn --quiet --directory=/run/appliance/root --boot --register=no --keep-unit \
-    --machine=appliance --console=pipe --bind="$shared:/mnt/shared" --resolv-conf=off \
-    --timezone=off --link-journal=no --capability=CAP_NET_ADMIN
+boot() {
+    setpriv --pdeathsig KILL systemd-nspawn --quiet --directory=/run/appliance/root --boot \
+        --register=no --keep-unit --machine=appliance --console=read-only --bind="$shared:/mnt/shared" \
+        --resolv-conf=off --timezone=off --link-journal=no --capability=CAP_NET_ADMIN
+}
+until boot; do
+    [ -e "$shared/power-cut" ] || exit 1
+    rm "$shared/power-cut"
+    echo "the power is back"
+done

@@ -2,11 +2,15 @@
 
 from typing import get_args, get_type_hints
 
+import msgspec
 import pytest
 from jsonschema import ValidationError
 
-from checkin import event
+from checkin import claim, event
+from checkin.claim import Answer, Claim, Renewal, Token
 from checkin.event import Data
+from checkin.settings import Door, Epidemic, Policy
+from checkin.signed_list import CardKey, Revocations, SignedSettings, Signer, TrustList
 from kiosk.logic import credentials
 from sync_daemon import topics
 from sync_daemon.status import CURES
@@ -38,6 +42,18 @@ def test_a_state_and_the_last_will():
     check(topics.encode(State(online=True, faults=["camera"], outbox=outbox)), "state")
 
 
+def test_a_claim_its_answers_and_a_renewal():
+    token = Token(bytes(16))
+    asked = claim.claim(token, kiosk="k1", checkpoint="cp", request="PEM", nonce="0" * 32)
+    check(claim.encode(asked), "claim")
+    check(claim.encode(Renewal("PEM", "0" * 32)), "renewal")
+    check(claim.encode(claim.answer(asked, token, certificate="PEM")), "answer")
+    check(claim.encode(claim.answer(asked, None, refused="unknown")), "answer")
+    check(claim.encode(Answer("0" * 32, "PEM")), "answer")
+    said = DOCUMENT["components"]["schemas"]["answer"]["properties"]["refused"]["enum"]
+    assert set(said) == {"", *claim.REFUSALS}
+
+
 @pytest.mark.parametrize(
     ("message", "schema"),
     [
@@ -62,11 +78,32 @@ def test_the_channels_are_the_topics():
     address = Address("{checkpoint}", "{kiosk}")
     assert channels == {
         "checkins": address.checkins, "state": address.state, "receipt": address.receipt,
-        "settings": address.settings,
+        "settings": address.settings, "renewal": address.renewal,
+        "certificate": address.certificate, "claim": topics.claim_request("{kiosk}"),
+        "claimAnswer": topics.claim_answer("{kiosk}"),
+        "trust": topics.TRUST, "revocations": topics.REVOCATIONS,
     }  # fmt: skip
     types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
     assert types["checkins"] == topics.CHECKINS_TYPE
     assert types["state"] == types["receipt"] == topics.JSON_TYPE
+
+
+def _untagged(schema):
+    return {
+        "properties": {key: each for key, each in schema["properties"].items() if key != "type"}
+    }
+
+
+def test_what_is_signed():
+    issued = "2026-11-22T00:00:00+00:00"
+    said = SignedSettings(1, issued, door=Door("out"), policy=Policy(), epidemic=Epidemic())
+    check(msgspec.json.encode(said), "settings")
+    check(msgspec.json.encode(SignedSettings(1, issued, "key")), "settings")
+    lists = TrustList(1, issued, [Signer("a", "b")], [CardKey("c")], ["d"])
+    check(msgspec.json.encode(lists), "trust")
+    check(msgspec.json.encode(Revocations(1, issued, ["00" * 8])), "revocations")
+    with pytest.raises(ValidationError):
+        check(msgspec.json.encode(Revocations(1, issued, ["Anna"])), "revocations")
 
 
 def test_the_schemas_name_every_field_and_no_other():
@@ -81,6 +118,12 @@ def test_the_schemas_name_every_field_and_no_other():
         (schemas["state"]["properties"]["outbox"], OutboxState),
         (schemas["state"]["properties"]["anchors"]["items"], Anchor),
         (schemas["receipt"], Receipt),
+        (schemas["claim"], Claim),
+        (schemas["answer"], Answer),
+        (schemas["renewal"], Renewal),
+        (_untagged(schemas["settings"]), SignedSettings),
+        (_untagged(schemas["trust"]), TrustList),
+        (_untagged(schemas["revocations"]), Revocations),
         (schemas["receipt"]["properties"]["refused"]["items"], Refusal),
     ):
         assert set(schema["properties"]) == set(struct.__struct_fields__), struct

@@ -20,6 +20,7 @@ from kiosk.logic.station import Rules, Station
 from kiosk.loop import MOST_CODES, MOST_REFUSALS, MOST_RESTARTS, KioskLoop
 from kiosk.memory import Memory
 from kiosk.ports import Buttons, CameraEndedError, CameraError, Code, Effort, Frame, Optics
+from kiosk.told import SettingsChangedError
 from kiosk.trusted import Trusted
 from kiosk.watch import WATCHER_FILE, Quality, Watch, drawn, read_seen
 from tests.made_up import BOOT, CARD, KEY, FakeClock
@@ -406,7 +407,46 @@ def test_a_revoked_pass_is_refused_and_an_older_list_changes_nothing(door):
     door.show(frames=2, step_s=6)
     door.show(a_pass())
     assert events(door)[-1].data.refused == "revoked"
-    assert "trust" in faults(door)
+    assert "revocations" in faults(door)
+
+
+class ToldLater:
+    """Other settings, taken when the test says so."""
+
+    changed, trouble, version = False, "", 7
+
+    def refresh(self):
+        changed, self.changed = self.changed, False
+        return changed
+
+
+def test_settings_that_were_taken_end_the_process_but_never_a_green_light(door):
+    door.loop._told = told = ToldLater()
+    door.show(frames=2, step_s=6)
+    told.changed = True
+    door.show(ANNA)
+    door.clock.pass_(0.1)
+    door.loop._health_due = 0
+    door.show()
+    assert played(door) == ["accepted-in"]
+    door.clock.pass_(door.loop._green_until - door.clock.tick - 0.01)
+    door.show()
+    with pytest.raises(SettingsChangedError):
+        door.show()
+    assert len(events(door)) == 1
+
+
+def test_why_something_is_not_taken_is_told(door):
+    door.loop._told = told = ToldLater()
+    told.trouble = "settings.arrived: is not signed by this kiosk's [policy] authority" + "." * 300
+    door.show(frames=2, step_s=6)
+    now = read_health(door)
+    assert (now.settings_version, now.trust_version, now.revocations_version) == (7, 1, 1)
+    assert now.not_taken == [told.trouble[:300]]
+    assert now.faults == ["settings"]
+    told.trouble = ""
+    door.show(frames=2, step_s=6)
+    assert (read_health(door).not_taken, read_health(door).faults) == ([], [])
 
 
 def test_a_list_signed_by_somebody_else_is_a_fault_and_visitors_are_still_served(door):
@@ -424,7 +464,7 @@ def test_a_stale_list_is_said_with_its_age(door):
     door.clock.pass_(40 * 86_400)
     door.show()
     told = health.read(door.health, KioskHealth, boot=BOOT, tick=door.clock.tick)
-    assert told.faults == ["trust"]
+    assert told.faults == ["revocations", "trust"]
     assert told.trust_days == pytest.approx(42.2, abs=0.1)
 
 

@@ -66,7 +66,8 @@ def test_settling_moves_one_watermark_and_never_back(box):
         append(box, n)
     box.settle(3)
     box.settle(2)
-    assert box.summary() == Summary(box.id, 5, 3, (NOON + timedelta(seconds=3)).isoformat(), 0)
+    third, fifth = ((NOON + timedelta(seconds=after)).isoformat() for after in (3, 4))
+    assert box.summary() == Summary(box.id, 5, 3, third, 0, last_at=fifth)
     assert box.summary().pending == 2
 
 

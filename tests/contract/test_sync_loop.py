@@ -13,7 +13,7 @@ from sync_daemon.broker import Acknowledged, Connected, Lost, Message, Received,
 from sync_daemon.loop import SyncLoop
 from sync_daemon.protocol import Sender, Terms
 from sync_daemon.topics import Address, Receipt, Refusal
-from tests.made_up import BOOT, FakeClock, append
+from tests.made_up import BOOT, NOON, FakeClock, append
 
 HERE = Address("cp", "k1")
 
@@ -105,6 +105,21 @@ def test_a_state_comes_now_and_then_and_when_something_changes(daemon):
     daemon.turn()
     assert daemon.states()[-1].faults == ["camera"]
     assert daemon.states()[-1].camera == "camera imx708"
+
+
+def test_what_was_taken_and_what_was_not_is_said_at_once(daemon):
+    well = KioskHealth(
+        BOOT, daemon.clock.tick, "camera imx708", 30.0, ["settings"],
+        settings_version=3, trust_version=2, revocations_version=9, not_taken=["is version 2"],
+    )  # fmt: skip
+    health.write(daemon.folder / "kiosk-health.json", well)
+    append(daemon.outbox, 1)
+    daemon.turn(seconds=1.1)
+    daemon.turn()
+    state = daemon.states()[-1]
+    assert (state.settings_version, state.trust_version, state.revocations_version) == (3, 2, 9)
+    assert (state.not_taken, state.faults) == (["is version 2"], ["settings"])
+    assert state.last_checkin_at == (NOON + timedelta(seconds=1)).isoformat()
 
 
 def test_a_kiosk_that_is_silent_is_said(daemon):

@@ -22,10 +22,12 @@ import cbor2
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from checkin import cose, event, health, passes, settings, signed_list
+from checkin import claim, cose, event, health, identity, passes, settings, signed_list
+from checkin.claim import ClaimError, Token
 from checkin.cose import CoseError, SigningKey
 from checkin.event import EventError
 from checkin.health import KioskHealth, SyncHealth
+from checkin.identity import IdentityError
 from checkin.settings import SettingsError
 from checkin.signed_list import (
     CardKey,
@@ -41,7 +43,8 @@ from kiosk.logic.credentials.foreign import Foreign
 from kiosk.logic.credentials.here import Here, ShcKey, Trust
 from kiosk.logic.payload import LONGEST_PAYLOAD_BYTES, Unreadable, as_text
 from kiosk.trusted import trust_from
-from sync_daemon import topics
+from sync_daemon import claiming, topics
+from sync_daemon.claiming import Certified, Refused
 from sync_daemon.protocol import Receiver, Sender, Terms
 from sync_daemon.topics import Address, MessageError
 from tests import made_up, signed
@@ -131,6 +134,13 @@ def patient(**changes):
     return json.dumps({**told, "vc": {"credentialSubject": {"fhirBundle": bundle}}}).encode()
 
 
+CARD_TOKEN = Token(bytes(range(16)))
+ASKED = claim.claim(
+    CARD_TOKEN, kiosk="k1", checkpoint="cp", nonce="ab" * 16,
+    request=identity.request(identity.new_key(), "k1").decode(),
+)  # fmt: skip
+
+
 # ── the wire ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -174,6 +184,23 @@ def read_receipt(data):
     sender.connected(10, 0.0)
     sender.receipt(receipt, 1.0)
     sender.wanted(2.0)
+
+
+def read_answer(data):
+    """An answer goes on to be judged; one without a proof is taken by nobody."""
+    verdict = claiming.judge(data, ASKED, CARD_TOKEN)
+    assert not isinstance(verdict, Certified)
+    assert not (isinstance(verdict, Refused) and verdict.proven)
+    claiming.judge_renewal(data, ASKED.nonce)
+
+
+def read_claim(data):
+    for read_ in (claim.read_claim, claim.read_renewal):
+        with contextlib.suppress(ClaimError):
+            shown = read_(data)
+            with contextlib.suppress(IdentityError):
+                identity.requested_key(shown.request.encode())
+            assert read_(claim.encode(shown)) == shown
 
 
 def read_state(data):
@@ -499,6 +526,17 @@ TARGETS = {
         read_state,
         list(map(topics.encode, STATES)),
         [*JSON_TOKENS, b'"outbox":{"id":', b'"gone":[[', b'"anchors":[{', b'"confirmed":'],
+    ),
+    "claiming.judge": Target(
+        read_answer,
+        [
+            claim.encode(claim.answer(ASKED, Token(bytes(16)), certificate="x", refused=one))
+            for one in ("", "used")
+        ],
+        [*JSON_TOKENS, b'"nonce":', b'"certificate":', b'"refused":"', b'"proof":"'],
+    ),
+    "claim.read_claim": Target(
+        read_claim, [claim.encode(ASKED)], [*JSON_TOKENS, b'"request":', b'"nonce":"', b'"kiosk":']
     ),
     "topics.address": Target(
         address,

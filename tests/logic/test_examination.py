@@ -76,6 +76,12 @@ def test_of_a_kiosk_nobody_could_ask_nothing_is_claimed():
         ("broker", {"broker": "offline", "why_no_broker": "refused"}, "refused", "wait here"),
         ("certificate", {"certificate_trouble": "has expired"}, "has expired", "cert_file"),
         ("certificate", {"certificate_days": 12}, "good for 12 days", "renew"),
+        (
+            "certificate",
+            {"renewal_refused": "retired"},
+            "good for 300 days; its renewal is refused (retired)",
+            "ask who runs the fleet",
+        ),
         ("central", {"first_receipt_s": None}, "no receipt", "central running"),
         ("central", {"first_receipt_s": 45}, "45.0 s after", "slow"),
     ],
@@ -108,6 +114,38 @@ def test_what_is_wrong_is_said_with_its_cure(part, changes, told, cure):
 )
 def test_what_cannot_be_told_is_no_fault(part, changes, well):
     assert finding(part, **changes).well is well
+
+
+def no_certificate(enrolment, trouble=""):
+    """What is wrong with broker and certificate of a kiosk that claims, or can't."""
+    changes = {
+        "broker": "offline", "certificate_days": None, "enrolment": enrolment,
+        "enrolment_trouble": trouble,
+    }  # fmt: skip
+    return [finding(part, **changes) for part in ("broker", "certificate")]
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "trouble", "broker", "certificate", "cure"),
+    [
+        ("missing", "", None, False, "a new card"),
+        ("no-broker", "nobody listens there", False, None, ""),
+        ("no-broker", "", False, None, ""),
+        ("waiting", "", True, False, "vaora-provision enrol"),
+        ("refused: used", "the token was used already", True, False, "a new card"),
+    ],
+)
+def test_a_kiosk_without_a_certificate_says_which_step_it_waits_at(
+    enrolment, trouble, broker, certificate, cure
+):
+    found = no_certificate(enrolment, trouble)
+    assert [one.well for one in found] == [broker, certificate]
+    assert trouble in found[0].told + found[1].told
+    assert cure in found[1].cure
+
+
+def test_a_kiosk_that_is_enrolled_is_as_any():
+    assert examine(with_(enrolment="enrolled")) == examine(WELL)
 
 
 def test_the_camera_says_all_it_knows_of_its_frames():
