@@ -137,7 +137,7 @@ def _fetched(image: Official, ours: Ours, cache: Path, needed: Sequence[str]) ->
     if kept.is_dir():
         return kept
     cache.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".packages-", dir=cache))
+    beside = Path(tempfile.mkdtemp(prefix=".half-", dir=cache))
     try:
         fetcher = apt.of_image(image, beside / "apt")
         fetcher.update()

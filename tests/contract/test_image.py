@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -289,6 +291,24 @@ def test_the_sheet_says_what_went_in(made, prepared):
 def test_an_image_without_its_sheet_is_refused(tmp_path):
     with pytest.raises(ImageError, match="vaora-provision image --kiosk door-9"):
         image.read_sheet(tmp_path / "door-9.img")
+
+
+def test_an_image_under_another_kiosks_name_is_refused(made, tmp_path):
+    (tmp_path / "door-9.json").write_bytes(image.sheet_of(made).read_bytes())
+    with pytest.raises(ImageError, match="its sheet is of door-1; make it again"):
+        image.read_sheet(tmp_path / "door-9.img")
+
+
+def test_a_copy_to_another_filesystem_has_the_same_bytes_and_holes(tmp_path):
+    source = tmp_path / "source"
+    with source.open("wb") as opened:
+        opened.write(b"begin" * 1000)
+        opened.seek(20 * 2**20)
+        opened.write(b"end" * 1000)
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as other:  # memory, whatever tmp_path is on
+        ranges.copy(source, Path(other.name))
+        assert Path(other.name).read_bytes() == source.read_bytes()
+        assert Path(other.name).stat().st_blocks * 512 < 2**20
 
 
 def test_a_seed_without_settings_leaves_no_image(prepared, tmp_path):

@@ -173,7 +173,25 @@ def test_a_list_with_a_mistake_makes_no_image(base, tmp_path):
     done = run(tmp_path, "image", "--all", base=base)
     assert "inventory.csv" in done.output
     assert "line 2" in done.output
-    assert list(found.folder.images.iterdir()) == []
+    assert not list(found.folder.images.glob("*.img"))
+
+
+def test_two_at_once_don_t_take_each_others_half_images(made, base):
+    with image.alone(made.folder.images):
+        done = run(made.folder.root, "image", "--kiosk", "cong-1", base=base)
+    assert "images are being made there by another; wait for it" in done.output
+
+
+def test_what_a_killed_one_left_is_taken_away(made, base):
+    left = made.folder.images / f"{image.HALF}killed"
+    left.mkdir()
+    (left / "cong-1.img").write_bytes(b"a secret")
+    done = run(made.folder.root, "image", "--kiosk", "cong-1", base=base)
+    assert done.exit_code == 0, done.output
+    assert not left.exists()
+    assert {file.name for file in made.folder.images.iterdir()} == {
+        ".cache", ".lock", "cong-1.img", "cong-1.json", "cong-2.img", "cong-2.json",
+    }  # fmt: skip
 
 
 # to a card
