@@ -186,6 +186,21 @@ def test_the_data_partition_is_whole_and_empty(made, tmp_path):
     assert re.search(r"Block size:\s+4096\n", said)
 
 
+def test_on_a_card_the_data_grows_to_its_end(made, tmp_path):
+    """As first-boot.sh does it, on a card larger than the image."""
+    card = tmp_path / "card"
+    with card.open("wb") as opened:
+        opened.truncate(made.stat().st_size + 1024**3)
+    ranges.copy(made, card)
+    tools.run("sfdisk", "--quiet", "--no-reread", "-N", "3", str(card), given=b", +\n")
+    data = disk.read(card).partitions[2]
+    assert data.range.end > card.stat().st_size - 4 * 1024**2
+    ranges.copy_out(card, data.range, tmp_path / "data")
+    tools.run("resize2fs", str(tmp_path / "data"))
+    tools.run("e2fsck", "-f", "-n", str(tmp_path / "data"))
+    assert ranges.filesystem_bytes(tmp_path / "data", 0) == data.bytes
+
+
 def test_root_is_left_as_it_was(made, trixie):
     before, after = disk.read(trixie).root, disk.read(made).root
     with trixie.open("rb") as a, made.open("rb") as b:
