@@ -24,6 +24,8 @@ missing() {
     command -v mosquitto_pub > /dev/null 2>&1 || echo mosquitto-clients
     command -v openssl > /dev/null 2>&1 || echo openssl
     "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("zbar"))' 2> /dev/null || echo libzbar0
+    # Labels and passes are printed in it: it has every Vietnamese letter.
+    [ ! -e /etc/debian_version ] || [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
     [ ! -e /dev/fuse ] || command -v fusermount3 > /dev/null 2>&1 || echo fuse3
     "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
 }

@@ -11,6 +11,7 @@ from bench.drain import drain, drain_memory
 from bench.growth import growth
 from bench.idle import idle
 from bench.instructions import empty_instructions
+from bench.passes import passes
 from bench.seeds import seeds
 
 FIGURES: tuple[Callable[[], None], ...] = (
@@ -24,6 +25,7 @@ FIGURES: tuple[Callable[[], None], ...] = (
     drain_memory,
     idle,
     seeds,
+    passes,
 )
 
 

@@ -33,6 +33,9 @@ ACKNOWLEDGED_S = 30.0
 # end of it: silence for so long is the end. A gap is a round trip, where many come at once.
 QUIET_S = 1.0
 
+# The same, once all that was looked for has come.
+ENOUGH_S = 0.3
+
 TURN_S = 0.1
 
 # mosquitto takes 20 at once from one client (max_inflight_messages).
@@ -83,14 +86,16 @@ class Line:
             if self.tick() > until:
                 raise BrokerError(_("it doesn't answer"))
 
-    def retained(self, wanted: Collection[str] = ()) -> dict[str, bytes]:
-        """What is retained, by topic: until all that is `wanted` came, or no more comes."""
+    def retained(self, wanted: Collection[str]) -> dict[str, bytes]:
+        """What is retained, by topic; whether more than is `wanted` comes is waited for less."""
         found: dict[str, bytes] = {}
-        quiet_at = self.tick() + QUIET_S
-        while self.tick() < quiet_at and not (wanted and found.keys() >= set(wanted)):
+        missing = set(wanted)
+        quiet_since = self.tick()
+        while self.tick() - quiet_since < (QUIET_S if missing else ENOUGH_S):
             for message in self.messages():
                 found[message.topic] = message.body
-                quiet_at = self.tick() + QUIET_S
+                missing.discard(message.topic)
+                quiet_since = self.tick()
         return found
 
     def messages(self) -> list[Message]:

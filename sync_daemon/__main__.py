@@ -43,8 +43,9 @@ log = logging.getLogger("vaora.sync")
 
 OUTBOX_WAIT_S = 1.0
 
-# A certificate that ends while the daemon runs, and what claims another put beside it.
+# What claims another certificate may be put beside the one in use, which may end meanwhile.
 LOOK_AT_CLAIM_S = 10.0
+LOOK_ANYWAY_S = 3600.0
 
 # Where root looks for what systemd hands to a service that it started.
 CREDENTIALS = "/etc/credstore"
@@ -153,14 +154,19 @@ def _over(loaded: Settings, claims: Enrolment | None) -> Callable[[], bool]:
     own = identity.of(loaded)
     if own is None:
         return lambda: False
-    clock, due = SystemClock(loaded.clock_file), 0.0
+    clock = SystemClock(loaded.clock_file)
+    due, due_anyway, seen = 0.0, 0.0, None
 
     def lapsed() -> bool:
-        nonlocal due
+        nonlocal due, due_anyway, seen
         now = clock.moment()
         if now.tick < due:
             return False
         due = now.tick + LOOK_AT_CLAIM_S
+        found = (own.marks(), now.synced)
+        if found == seen and now.tick < due_anyway:
+            return False
+        seen, due_anyway = found, now.tick + LOOK_ANYWAY_S
         return enrolment.is_wanted(own, loaded.kiosk.id, now)
 
     return lapsed

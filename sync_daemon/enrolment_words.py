@@ -17,7 +17,7 @@ from sync_daemon.identity import Identity, IdentityFolderError
 STANDINGS = {
     "": N_("not in use: cert_file and key_file under [broker] are not one file"),
     ENROLLED: N_("enrolled"),
-    MISSING: N_("no certificate, and nothing to claim one with"),
+    MISSING: N_("no certificate of use, and nothing to claim one with"),
     NO_BROKER: N_("no certificate yet: the broker isn't reached"),
     WAITING: N_("no certificate yet: the broker is reached, nobody has answered the claim"),
     REFUSED: N_("refused"),
@@ -89,11 +89,15 @@ def _with_files(told: Enrolment, own: Identity, now: Moment) -> Enrolment:
     try:
         found = own.certificate()
     except IdentityFolderError as error:
-        return msgspec.structs.replace(told, certificate_trouble=str(error))
+        standing = MISSING if told.standing == ENROLLED else told.standing
+        return msgspec.structs.replace(told, standing=standing, certificate_trouble=str(error))
     at = now.at if now.synced else None
+    trouble = own.trouble(told.kiosk, at)
+    if trouble and told.standing == ENROLLED:
+        told = msgspec.structs.replace(told, standing=MISSING)  # it was, and is of no use any more
     return msgspec.structs.replace(
         told,
-        certificate_trouble=own.trouble(told.kiosk, at),
+        certificate_trouble=trouble,
         name=found.name,
         ends_at=found.ends_at.isoformat(),
         renew_at=found.renew_from().isoformat(),

@@ -44,7 +44,38 @@ CARDS = "tests/contract/test_flash.py::"
 DAYS = "tests/simulation/test_days_at_the_door.py::"
 ANY_WEATHER = DAYS + "test_every_promise_holds_whatever_the_weather"
 
+ENROLMENT = "tests/contract/test_enrolment.py::"
+
 BREAKAGES = [
+    Breakage(
+        "a certificate is taken from who has not the token",
+        "sync_daemon/claiming.py",
+        "    if not proven:\n        return Ignored",
+        "    if not found.nonce:\n        return Ignored",
+        ENROLMENT + "test_an_answer_by_who_has_not_the_token_changes_nothing",
+    ),
+    Breakage(
+        "what was asked for is forgotten with the power",
+        "sync_daemon/identity.py",
+        "        found = self._asked(file)\n",
+        "        found = None\n",
+        ENROLMENT + "test_any_order_of_cuts_answers_and_copies_ends_enrolled_once",
+    ),
+    Breakage(
+        "a certificate for another key is put in place",
+        "sync_daemon/identity.py",
+        "        if not _fits(certificate, asked.key.encode()):\n",
+        "        if not certificate:\n",
+        ENROLMENT + "test_a_proven_answer_that_is_not_what_was_asked_for_changes_nothing",
+    ),
+    Breakage(
+        "a key is used for two certificates",
+        "sync_daemon/identity.py",
+        "found.name == name and not self._is_answered(found)",
+        "found.name == name",
+        "tests/contract/test_renewal.py::"
+        "test_a_cut_between_certificate_and_tidying_asks_with_a_new_key_next_time",
+    ),
     Breakage(
         "a forgery is taken for an expired pass",
         "kiosk/logic/credentials/hc1.py",
@@ -289,6 +320,28 @@ BREAKAGES = [
         "tests/contract/test_decoder.py::test_any_bytes_come_out_as_they_are",
     ),
     Breakage(
+        "a used token certifies another key",
+        "provisioning/enrolling.py",
+        '    return "" if same else "used"\n',
+        '    return "" if used_for else "used"\n',
+        LOGIC + "test_enrolling.py::test_a_used_token_gets_nothing_for_another_key",
+    ),
+    Breakage(
+        "what a lost card holds reads what is sent to kiosks",
+        "provisioning/broker/vaora.acl",
+        "topic deny vaora/v1/trust\n",
+        "",
+        "tests/system/test_access.py::test_each_name_may_read_its_own_and_nothing_else[vaora-claim]",
+    ),
+    Breakage(
+        "a retired kiosk is confirmed",
+        "central/loop.py",
+        "        if self._store.retired(kiosk) is None:\n",
+        "        if True:\n",
+        "tests/contract/test_report.py"
+        "::test_of_a_retired_kiosk_nothing_is_kept_confirmed_or_refused",
+    ),
+    Breakage(
         "a refused message counts as delivered",
         "sync_daemon/broker.py",
         "        if reason.is_failure:\n            found = reasons",
@@ -405,6 +458,44 @@ BREAKAGES = [
         """        if b"PRIVATE KEY" in content and name != "vaora/claim.pem":\n""",
         """        if b"PRIVATE KEY" in content and name not in files:\n""",
         "tests/contract/test_seed.py::test_a_seed_that_first_boot_could_not_use_is_not_given",
+    ),
+    Breakage(
+        "two desks write the list of passes at once",
+        "provisioning/passes_list.py",
+        "        fcntl.flock(opened, fcntl.LOCK_EX)",
+        "        fcntl.flock(opened, fcntl.LOCK_SH)",
+        "tests/contract/test_passes_list.py::test_two_desks_at_once_lose_nothing",
+    ),
+    Breakage(
+        "a pass is printed before it is on the list",
+        "provisioning/commands/passes.py",
+        "        passes_list.add(folder.passes, [one.row for one in made])\n"
+        "        _write(sheets, made, target)\n",
+        "        _write(sheets, made, target)\n"
+        "        passes_list.add(folder.passes, [one.row for one in made])\n",
+        "tests/contract/test_passes_and_labels.py::test_a_pass_is_on_the_list_before_it_is_printed",
+    ),
+    Breakage(
+        "half a list of passes is made",
+        "provisioning/wanted.py",
+        "    passes_ = () if mistakes else tuple(",
+        "    passes_ = tuple(",
+        LOGIC + "test_wanted.py::test_all_mistakes_of_all_rows_are_said_at_once",
+    ),
+    Breakage(
+        "a pass that was called back is forgotten by the kiosks' list too soon",
+        "provisioning/passes_list.py",
+        "at < self.ends + REVOKED_FOR",
+        "at < self.ends",
+        "tests/contract/test_passes_list.py::"
+        "test_a_pass_that_is_called_back_is_told_to_kiosks_until_a_month_after_its_end",
+    ),
+    Breakage(
+        "a pass's code has no quiet zone",
+        "provisioning/pass_sheets.py",
+        "QUIET_MM = 4.5\n",
+        "QUIET_MM = 0.5\n",
+        "tests/contract/test_paper.py::test_a_code_is_five_centimetres_wide_and_has_its_quiet_zone",
     ),
 ]
 

@@ -18,7 +18,7 @@ from provisioning.sending import SendError
 from sync_daemon.broker import BrokerError
 from sync_daemon.topics import ALL_STATES, Address, State, update
 
-RELEASES = tuple(update(arch) for arch in ("arm64", "amd64"))
+ARCHES = ("arm64", "amd64")
 
 # A table that is redrawn more often can't be read.
 REDRAW_S = 2.0
@@ -38,10 +38,11 @@ def fleet(fleet: Path, *, as_json: bool, watch: bool) -> None:
     with in_words(InventoryError):
         listed = {Address(one.checkpoint, one.kiosk) for one in inventory.read(folder.inventory)}
     name = f"vaora-fleet-{secrets.token_hex(4)}"
-    options = fleet_broker.visit(folder, settings, name, (ALL_STATES, *RELEASES))
+    releases = tuple(update(arch) for arch in ARCHES)
+    options = fleet_broker.visit(folder, settings, name, (ALL_STATES, *releases))
     with in_words(BrokerError, SendError), fleet_watch.connected(options) as line:
-        retained = line.retained()
-        newest = _newest(folder, listed, [retained[each] for each in RELEASES if each in retained])
+        retained = line.retained([one.state for one in listed])
+        newest = _newest(folder, listed, [retained[each] for each in releases if each in retained])
         known = fleet_watch.states(retained)
         _show(fleet_table.rows(listed, known, newest, _now()), as_json=as_json)
         stopped = stop_signals() if watch else None

@@ -270,7 +270,7 @@ def told(n, **changes):
 
 def test_two_hundred_kiosks_in_a_table_in_two_seconds(fleet):
     list_doors(fleet.folder, [f"k{n}" for n in range(200)])
-    said = [told(n) for n in range(195)]
+    said = [told(n) for n in range(200)]
     said[7], said[8] = told(7, faults=["camera"]), told(8, online=False)
     said[9] = told(9, version="0.1.9\x1b[2J")
     at_broker(fleet, "vaora-fleet", said)
@@ -281,9 +281,8 @@ def test_two_hundred_kiosks_in_a_table_in_two_seconds(fleet):
     assert took_s < 2
     lines = ran.output.splitlines()
     assert len(lines) == 1 + 200 + 2
-    assert {line.split()[0] for line in lines[1:7]} == {"k8", *(f"k{n}" for n in range(195, 200))}
-    assert lines[7].split()[0] == "k7"
-    assert "200 kiosks: 6 silent, 1 faulty, 1 outdated, 192 well" in lines[-1]
+    assert [line.split()[0] for line in lines[1:5]] == ["k8", "k7", "k9", "k0"]
+    assert lines[-1] == "200 kiosks: 1 silent, 1 faulty, 1 outdated, 197 well"
     assert "\x1b" not in ran.output
     as_json = json.loads(run(fleet, "fleet", "--json").output)
     assert len(as_json["kiosks"]) == 200
