@@ -17,7 +17,7 @@ from provisioning.image import ImageError
 from provisioning.official import OfficialError
 from provisioning.tools import ToolError
 from tests import disk_images
-from tests.disk_images import PACKAGES, SEED
+from tests.disk_images import PACKAGES, SEED, SMALL
 
 
 def nothing(_done):
@@ -31,13 +31,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trixie(folder):
-    return disk_images.official(folder / "raspios-trixie-arm64-lite.img")
+    return disk_images.official(folder / "raspios-trixie-arm64-lite.img", boot_bytes=SMALL)
 
 
 @pytest.fixture(scope="module")
 def small(folder):
     """The smallest that is still a FAT32: unpacking takes its time by the byte."""
-    return disk_images.official(folder / "small.img", boot_bytes=36 * 1024 * 1024)
+    return disk_images.official(folder / "small.img", boot_bytes=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_what_is_no_image_is_refused(tmp_path, trixie):
     file.write_bytes(os.urandom(1024 * 1024))
     with pytest.raises(OfficialError, match="no partition table that can be read"):
         official.look_into(file, "1" * 64)
-    file.write_bytes(trixie.read_bytes()[: 100 * 1024 * 1024])
+    file.write_bytes(trixie.read_bytes()[: 50 * 1024 * 1024])
     with pytest.raises(OfficialError, match="ends before its partitions do"):
         official.look_into(file, "1" * 64)
 

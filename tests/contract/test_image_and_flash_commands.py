@@ -49,7 +49,7 @@ def base(tmp_path_factory):
         for name in NEEDED
     )
     folder = tmp_path_factory.mktemp("download")
-    made = disk_images.official(folder / "made.img", status=status, boot_bytes=36 * 1024 * 1024)
+    made = disk_images.official(folder / "made.img", status=status, boot_bytes=disk_images.SMALL)
     return disk_images.packed(made, folder / "raspios-trixie-arm64-lite.img.xz")
 
 
@@ -164,6 +164,15 @@ def test_an_image_without_a_checksum_is_refused_until_it_is_said(made, base, tmp
         base=bare,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
+
+
+def test_an_image_that_has_all_that_is_needed_asks_nobody(made, base, tmp_path):
+    words = ("--fleet", made.folder.root, "--base", base, "--kiosk", "cong-1", "--out", tmp_path)
+    done = CliRunner().invoke(main, ["image", *map(str, words)])
+    assert done.exit_code == 0, done.output
+    names = boot_of(tmp_path / "cong-1.img").names()
+    assert "vaora/vaora.deb" in names
+    assert not [name for name in names if name.startswith("vaora/packages/")]
 
 
 def test_a_list_with_a_mistake_makes_no_image(base, tmp_path):
