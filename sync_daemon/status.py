@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from checkin import health
+from checkin import health, updates
 from checkin.clock import Moment
 from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
@@ -40,6 +40,10 @@ CURES = {
     "settings": "settings that came over the network are not taken: see the log of vaora-kiosk",
     "revocations": "the list of revoked passes is stale or can't be used: send a newer one",
     "trust": "the trust list is stale or can't be used: send a newer one",
+    "update-refused": N_(
+        "a package update wasn't taken, the version before goes on; send another: "
+        "`vaora-provision release`"
+    ),
     "outbox-set-aside": "a damaged outbox lies aside: `vaora-sync recover` reads what is left",
 }
 
@@ -72,6 +76,7 @@ class Status(msgspec.Struct, frozen=True):
     trust_days: float | None
     revocations_days: float | None
     faults: list[str]
+    update: str = ""
 
 
 def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
@@ -90,6 +95,8 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
     if sync and sync.certificate_trouble:
         faults |= set(certificate_faults(sync.certificate_trouble, synced=now.synced))
     faults |= set(enrolment_words.faults(sync)) if sync else set()
+    told = updates.read_told()
+    faults |= {"update-refused"} if told.refused else set()
     return Status(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
@@ -116,6 +123,7 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
         trust_days=kiosk.trust_days if kiosk else None,
         revocations_days=kiosk.revocations_days if kiosk else None,
         faults=sorted(faults),
+        update=told.in_words(),
     )
 
 
@@ -143,6 +151,12 @@ def in_words(status: Status) -> Iterator[str]:
     yield _line("clock", set_)
     if words := enrolment_words.in_short(status.enrolment, status.enrolment_trouble):
         yield _line("enrolment", printable(words))
+    yield from _certificate_and_lists(status)
+    if status.update:
+        yield _line("update", printable(status.update))
+
+
+def _certificate_and_lists(status: Status) -> Iterator[str]:
     if status.certificate_trouble:
         yield _line("certificate", status.certificate_trouble)
     elif status.certificate_days is not None:
