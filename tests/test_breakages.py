@@ -40,6 +40,7 @@ class Breakage:
 
 
 LOGIC = "tests/logic/"
+CARDS = "tests/contract/test_flash.py::"
 DAYS = "tests/simulation/test_days_at_the_door.py::"
 ANY_WEATHER = DAYS + "test_every_promise_holds_whatever_the_weather"
 
@@ -88,6 +89,41 @@ BREAKAGES = [
         "    if pass_id in here.trust.revoked:\n",
         "    if not pass_id:\n",
         LOGIC + "test_passes.py::test_a_revoked_pass_is_revoked_and_others_arent",
+    ),
+    Breakage(
+        "a card is believed without being read back",
+        "provisioning/flash.py",
+        "        if disk.read_at(piece.begin, len(piece)) != content(piece):\n",
+        "        if not disk.read_at(piece.begin, len(piece)):\n",
+        CARDS + "test_a_card_with_one_bad_byte_is_found",
+    ),
+    Breakage(
+        "the partition table is written first, and a half-written card boots",
+        "provisioning/flash.py",
+        "        for part in (rest, [head]):\n",
+        "        for part in ([head], rest):\n",
+        CARDS + "test_a_card_with_one_bad_byte_is_found",
+    ),
+    Breakage(
+        "a disk that is mounted is written over",
+        "provisioning/card.py",
+        "    said = list(card.used_for)\n",
+        "    said: list[str] = []\n",
+        CARDS + "test_what_is_never_written_to",
+    ),
+    Breakage(
+        "the OS grows root over the data partition",
+        "provisioning/boot_partition.py",
+        'GROWERS = ("resize",)\n',
+        "GROWERS = ()\n",
+        "tests/contract/test_image.py::test_nothing_grows_root_over_the_data",
+    ),
+    Breakage(
+        "a download that was tampered with is used",
+        "provisioning/official.py",
+        "    if expected is not None and found != expected:\n",
+        "    if expected is not None and len(found) != len(expected):\n",
+        "tests/contract/test_image.py::test_a_damaged_download_is_refused_and_leaves_nothing",
     ),
     Breakage(
         "a pass of another checkpoint is taken",
