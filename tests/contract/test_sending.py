@@ -131,7 +131,7 @@ def test_a_trust_list_with_the_fleets_own_key_and_the_authorities_in_a_folder(fl
     (fleet.folder.root / "trust" / "card-keys.json").write_text(json.dumps(cards))
     ran = run(fleet, "send", "trust")
     assert ran.output == (
-        "Trust list, version 1: 1 key for passes, 1 health authorities, 1 card issuers.\n"
+        "Trust list, version 2: 1 key for passes, 1 health authorities, 1 card issuers.\n"
     )
     found = retained(fleet, TRUST, TrustList)
     assert found.pass_keys == [fleet.folder.pass_public.read_text().strip()]
@@ -140,7 +140,7 @@ def test_a_trust_list_with_the_fleets_own_key_and_the_authorities_in_a_folder(fl
     (fleet.folder.root / "trust" / "vn.der").unlink()
     more = run(fleet, "send", "trust", "--pass-key", b64encode(ROGUE.public).decode())
     assert "had 1" in more.stderr
-    assert retained(fleet, TRUST, TrustList).version == 2
+    assert retained(fleet, TRUST, TrustList).version == 3
     (fleet.folder.root / "trust" / "vn.der").write_text("no certificate")
     wrong = run(fleet, "send", "trust")
     assert (wrong.exit_code, "vn.der: is no certificate in DER" in wrong.stderr) == (1, True)
@@ -309,7 +309,11 @@ def test_what_was_sent_and_isnt_there_yet_is_outdated(fleet):
     assert [run(fleet, "send", "trust").exit_code for _ in range(2)] == [0, 0]
     release = Release(1, ISSUED, "0.2.1", "arm64", 1, "0" * 64)
     message = Message(topics.update("arm64"), signed_list.sign(release, ours(fleet)))
-    said = [told(1, trust_version=1, version="0.2.1"), told(2, trust_version=2, version="0.2.0")]
+    newest = signed_list.read_file(fleet.folder.trust_list, TrustList, public(fleet)).version
+    said = [
+        told(1, trust_version=newest - 1, version="0.2.1"),
+        told(2, trust_version=newest, version="0.2.0"),
+    ]
     at_broker(fleet, "vaora-fleet", [message, *said])
     rows = json.loads(run(fleet, "fleet", "--json").output)["kiosks"]
     assert [(row["kiosk"], row["condition"], row["outdated"]) for row in rows] == [
