@@ -1,9 +1,9 @@
 #!/bin/bash
 # Boot the Debian in ROOT with its own systemd; what it writes goes to memory and is gone at its end.
-# Called in mount and cgroup name spaces of its own: boot.sh ROOT SHARED [CARD DISK]. The host needs no
-# systemd. With DISK, an image whose second partition has the same Debian, it boots from that, with the
-# files of the folder CARD over it; and again with what was written whenever its power was cut:
-# SHARED/power-cut says that it was, and goes.
+# Called in mount and cgroup name spaces of its own: boot.sh ROOT SHARED [CARD [DISK]]. The host needs
+# no systemd. With CARD, a folder of files that lie over ROOT's before the first boot, it boots again
+# with what was written whenever its power was cut: SHARED/power-cut says that it was, and goes. With
+# DISK, an image whose second partition has the same Debian, it boots from that.
 set -eu
 root=$1 shared=$2 card=${3:-} disk=${4:-}
 
@@ -24,13 +24,13 @@ if [ -n "$disk" ]; then
     partx --add "$loop" 2> /dev/null || true # where the kernel didn't by itself
     mount "${loop}p2" "$on"
     losetup --detach "$loop" # when nobody uses it any more
-    cp -R --no-dereference "$card/." "$on"
     devices=("--bind=$loop" "--bind=${loop}p2" "--bind=${loop}p3")
 else
     mount -t overlay -o "lowerdir=$root,upperdir=/run/appliance/written,workdir=/run/appliance/work" \
         none "$on"
 fi
 : > "$on/etc/machine-id" # a first boot
+[ -z "$card" ] || cp -R --no-dereference "$card/." "$on"
 
 # The host's network: the broker is outside. What must not have it is refused it by its own unit.
 boot() {

@@ -80,7 +80,7 @@ def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> N
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    # The network is that of the machine that this runs on: not to be set up by what cloud-init wrote.
+    # The network is that of the machine that this runs on, and not cloud-init's to set up.
     units = folder / "etc" / "systemd" / "system"
     units.mkdir(parents=True)
     (units / "systemd-networkd.service").symlink_to("/dev/null")

@@ -62,7 +62,7 @@ def kiosk(made, package, debian_13, tmp_path_factory):
     card.make(written, made.fleet, package, made.secrets)
     code_frames(written / "opt" / "frames", VISITORS, blank=8)
     disk = card.disk(tmp_path_factory.mktemp("disk") / "card.img", debian_13)
-    machine = Machine(debian_13, tmp_path_factory.mktemp("shared"), (written, disk))
+    machine = Machine(debian_13, tmp_path_factory.mktemp("shared"), written, disk)
     yield machine
     print("\n".join(line for line in machine.said() if "first boot" in line))
     machine.close()
