@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from checkin import health
+from checkin import health, updates
 from checkin.clock import Moment
 from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
@@ -40,6 +40,10 @@ CURES = {
     "settings": "settings that came over the network are not taken: see the log of vaora-kiosk",
     "revocations": "the list of revoked passes is stale or can't be used: send a newer one",
     "trust": "the trust list is stale or can't be used: send a newer one",
+    "update-refused": N_(
+        "a package update wasn't taken, the version before goes on; send another: "
+        "`vaora-provision release`"
+    ),
     "outbox-set-aside": "a damaged outbox lies aside: `vaora-sync recover` reads what is left",
 }
 
@@ -71,7 +75,12 @@ class Status(msgspec.Struct, frozen=True):
     renewal_refused: str
     trust_days: float | None
     revocations_days: float | None
+    settings_version: int | None
+    trust_version: int | None
+    revocations_version: int | None
+    not_taken: list[str]
     faults: list[str]
+    update: str = ""
 
 
 def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
@@ -90,6 +99,8 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
     if sync and sync.certificate_trouble:
         faults |= set(certificate_faults(sync.certificate_trouble, synced=now.synced))
     faults |= set(enrolment_words.faults(sync)) if sync else set()
+    told = updates.read_told()
+    faults |= {"update-refused"} if told.refused else set()
     return Status(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
@@ -115,7 +126,12 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
         renewal_refused=sync.renewal_refused if sync else "",
         trust_days=kiosk.trust_days if kiosk else None,
         revocations_days=kiosk.revocations_days if kiosk else None,
+        settings_version=kiosk.settings_version if kiosk else None,
+        trust_version=kiosk.trust_version if kiosk else None,
+        revocations_version=kiosk.revocations_version if kiosk else None,
+        not_taken=kiosk.not_taken if kiosk else [],
         faults=sorted(faults),
+        update=told.in_words(),
     )
 
 
@@ -143,13 +159,33 @@ def in_words(status: Status) -> Iterator[str]:
     yield _line("clock", set_)
     if words := enrolment_words.in_short(status.enrolment, status.enrolment_trouble):
         yield _line("enrolment", printable(words))
+    yield from _certificate_and_lists(status)
+    if status.update:
+        yield _line("update", printable(status.update))
+
+
+def _certificate_and_lists(status: Status) -> Iterator[str]:
     if status.certificate_trouble:
         yield _line("certificate", status.certificate_trouble)
     elif status.certificate_days is not None:
         yield _line("certificate", f"good for {status.certificate_days:.0f} days")
-    for name, days in (("trust list", status.trust_days), ("revocations", status.revocations_days)):
-        if days is not None:
-            yield _line(name, f"{days:.1f} days old")
+    yield from _what_is_signed(status)
+
+
+def _what_is_signed(status: Status) -> Iterator[str]:
+    """What is in force of it, and why something else that came is not."""
+    if status.settings_version is not None:
+        yield _line("settings", _("version {version}").format(version=status.settings_version))
+    for name, version, days in (
+        ("trust list", status.trust_version, status.trust_days),
+        ("revocations", status.revocations_version, status.revocations_days),
+    ):
+        if version is not None:
+            told = _("version {version}").format(version=version)
+            age = _("{days} days old").format(days=f"{days:.1f}") if days is not None else ""
+            yield _line(name, ", ".join(filter(None, (told, age))))
+    for why in status.not_taken:
+        yield _line("not taken", printable(why))
 
 
 def _what_lies_aside(status: Status) -> Iterator[str]:
