@@ -145,7 +145,7 @@ def test_a_trust_list_with_the_fleets_own_key_and_the_authorities_in_a_folder(fl
     wrong = run(fleet, "send", "trust")
     assert (wrong.exit_code, "vn.der: is no certificate in DER" in wrong.stderr) == (1, True)
     assert run(fleet, "send", "trust", "--pass-key", "x").exit_code == 1
-    assert retained(fleet, TRUST, TrustList).version == 2
+    assert retained(fleet, TRUST, TrustList).version == 3
 
 
 def test_the_longest_list_that_a_kiosk_takes_passes_the_broker(fleet):
