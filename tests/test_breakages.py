@@ -356,6 +356,34 @@ BREAKAGES = [
         "tests/contract/test_certificate.py"
         "::test_a_renewed_certificate_is_taken_up_by_connecting_anew",
     ),
+    Breakage(
+        "a release is taken twice",
+        "provisioning/updater.py",
+        "release.version > self._ledger.number",
+        "release.version >= self._ledger.number",
+        "tests/contract/test_updater.py::test_what_isnt_signed_newer_and_whole_changes_nothing",
+    ),
+    Breakage(
+        "a package is taken without a look at its hash",
+        "provisioning/updater.py",
+        "if left or source.read(1) or digest.hexdigest() != release.sha256:",
+        "if left or source.read(1):",
+        "tests/contract/test_updater.py::test_what_isnt_signed_newer_and_whole_changes_nothing",
+    ),
+    Breakage(
+        "a version reaches the door without a rehearsal",
+        "provisioning/updater.py",
+        'self._rehearse(env / "bin")',
+        "pass",
+        "tests/contract/test_updater.py::test_a_rehearsal_that_fails_is_the_end_of_it",
+    ),
+    Breakage(
+        "a package that the network spoilt is named whole",
+        "sync_daemon/updates.py",
+        "if _sha256(self._coming) != release.sha256:",
+        "if not self._coming.exists():",
+        "tests/contract/test_updates.py::test_parts_that_arent_what_was_signed_never_arrive",
+    ),
 ]
 
 
