@@ -103,10 +103,13 @@ def test_how_far_it_is_is_said(bench):
 @pytest.mark.parametrize(
     "body",
     [
-        signed(key=OTHER), signed(arch="amd64"), signed(package=VERSION), signed(package="0.0.9"), b"", b"\xd2\x84",
-        signed()[:-1], bytes(updates.LONGEST_RELEASE_BYTES + 1),
+        signed(key=OTHER), signed(arch="amd64"), signed(package=VERSION),
+        signed(package="0.0.9"), b"", b"\xd2\x84", signed()[:-1], bytes(updates.LONGEST_RELEASE_BYTES + 1),
     ],
-    ids=["another's signature", "another machine", "runs already", "older", "empty", "none", "cut", "long"],
+    ids=[
+        "another's signature", "another machine", "runs already", "older", "empty", "none", "cut",
+        "long",
+    ],
 )  # fmt: skip
 def test_what_isnt_for_us_is_left(bench, body):
     bench.publish(body)
