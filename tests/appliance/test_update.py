@@ -34,7 +34,7 @@ UPDATE = "vaora-update.service"
 TOLD = "/var/lib/vaora-updates/told.json"
 
 # Half an hour, ten minutes and six hours in the units; here as long as the suite has.
-WELL_S, LONGEST_S, REHEARSAL_S = 4, 30, 8
+WELL_S, LONGEST_S, REHEARSAL_S = 3, 30, 6
 PATIENCE_S = 60
 
 TIMER = (
@@ -245,4 +245,4 @@ def test_a_newer_package_installed_by_hand_wins(kiosk, fleet, package, tmp_path)
     assert arrived == list(range(1, len(arrived) + 1))
     assert set(shown(kiosk)) <= set(arrived)
     kiosk.run(*NO_PROMPT, "dpkg", "--purge", "vaora")
-    assert kiosk.run("ls", "/var/lib", check=False).stdout.count("vaora") == 0
+    assert "vaora-updates" not in kiosk.run("ls", "/var/lib").stdout.split()

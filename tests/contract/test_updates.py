@@ -104,7 +104,8 @@ def test_how_far_it_is_is_said(bench):
     "body",
     [
         signed(key=OTHER), signed(arch="amd64"), signed(package=VERSION),
-        signed(package="0.0.9"), b"", b"\xd2\x84", signed()[:-1], bytes(updates.LONGEST_RELEASE_BYTES + 1),
+        signed(package="0.0.9"), b"", b"\xd2\x84", signed()[:-1],
+        bytes(updates.LONGEST_RELEASE_BYTES + 1),
     ],
     ids=[
         "another's signature", "another machine", "runs already", "older", "empty", "none", "cut",
