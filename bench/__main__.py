@@ -11,6 +11,8 @@ from bench.drain import drain, drain_memory
 from bench.growth import growth
 from bench.idle import idle
 from bench.instructions import empty_instructions
+from bench.passes import passes
+from bench.seeds import seeds
 
 FIGURES: tuple[Callable[[], None], ...] = (
     door_to_light,
@@ -22,6 +24,8 @@ FIGURES: tuple[Callable[[], None], ...] = (
     drain,
     drain_memory,
     idle,
+    seeds,
+    passes,
 )
 
 

@@ -6,7 +6,8 @@ A client's common name is its name at the broker. With `checkin.cose` this modul
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -35,6 +36,10 @@ SERIAL_BITS = 152
 
 # RFC 5280, appendix A.1: ub-common-name.
 LONGEST_NAME = 64
+
+
+# What the library says of bytes that are no certificate; of some only when a field is looked at.
+_TROUBLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 class IdentityError(ValueError):
@@ -74,30 +79,32 @@ def requested_key(asked: bytes) -> bytes:
 def read(pem: bytes) -> Certificate:
     """The first certificate in `pem`. Raises `IdentityError`."""
     found = _certificate(pem)
-    names = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return Certificate(
-        name=str(names[0].value) if names else "",
-        serial=found.serial_number,
-        begins_at=found.not_valid_before_utc,
-        ends_at=found.not_valid_after_utc,
-    )
+    with _in_words("is no certificate in PEM"):
+        names = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return Certificate(
+            name=str(names[0].value) if names else "",
+            serial=found.serial_number,
+            begins_at=found.not_valid_before_utc,
+            ends_at=found.not_valid_after_utc,
+        )
 
 
 def fits(certificate: bytes, key: bytes) -> bool:
     """Whether `certificate` is for `key`. Raises `IdentityError`."""
-    return _spki(_certificate(certificate).public_key()) == _spki(_key(key).public_key())
+    return _spki_of(certificate) == _spki(_key(key).public_key())
 
 
 def is_for(certificate: bytes, asked: bytes) -> bool:
     """Whether `certificate` is for the key of the request `asked`. Raises `IdentityError`."""
-    return _spki(_certificate(certificate).public_key()) == requested_key(asked)
+    return _spki_of(certificate) == requested_key(asked)
 
 
 def is_signed_by(certificate: bytes, authority: bytes) -> bool:
     """Whether `authority` made `certificate`. Raises `IdentityError`."""
+    found, by = _certificate(certificate), _certificate(authority)
     try:
-        _certificate(certificate).verify_directly_issued_by(_certificate(authority))
-    except (InvalidSignature, ValueError, TypeError):
+        found.verify_directly_issued_by(by)
+    except (InvalidSignature, *_TROUBLE):
         return False
     return True
 
@@ -235,10 +242,8 @@ def _name(name: str) -> x509.Name:
 
 
 def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    try:
+    with _in_words("is no private key in PEM"):
         key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise IdentityError("is no private key in PEM") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise IdentityError("is no elliptic-curve key")
     return key
@@ -251,24 +256,35 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _certificate(pem: bytes) -> x509.Certificate:
     if len(pem) > LONGEST_PEM_BYTES:
         raise IdentityError("is longer than any certificate of ours")
-    try:
+    with _in_words("is no certificate in PEM"):
         return x509.load_pem_x509_certificate(pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise IdentityError("is no certificate in PEM") from error
 
 
 def _requested(pem: bytes) -> ec.EllipticCurvePublicKey:
     if len(pem) > LONGEST_PEM_BYTES:
         raise IdentityError("is longer than any request of ours")
-    try:
+    with _in_words("is no request in PEM"):
         found = x509.load_pem_x509_csr(pem)
         public = found.public_key()
         signed = found.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise IdentityError("is no request in PEM") from error
     if not isinstance(public, ec.EllipticCurvePublicKey) or not signed:
         raise IdentityError("is not signed by the elliptic-curve key that it asks for")
     return public
+
+
+def _spki_of(certificate: bytes) -> bytes:
+    with _in_words("has no key that can be used"):
+        return _spki(_certificate(certificate).public_key())
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    try:
+        yield
+    except IdentityError:
+        raise
+    except _TROUBLE as error:
+        raise IdentityError(what) from error
 
 
 def _spki(public: object) -> bytes:

@@ -1,6 +1,7 @@
 """`make docs`: the pages that are made from the code, so that they can't say anything else."""
 
 from pathlib import Path
+from typing import get_args
 
 from checkin import settings
 from checkin.blinks import PARTS, STEPS
@@ -9,7 +10,7 @@ from kiosk.devices.simulated_panel import drawn
 from kiosk.logic import feedback
 from kiosk.logic.examination import TEST_CODE
 from kiosk.ports import Pattern
-from provisioning import qr
+from provisioning import columns, qr
 
 HERE = Path(__file__).parent
 
@@ -161,6 +162,42 @@ def _table(kind: type[Section], keys: tuple[str, ...]) -> list[str]:
     return [*lines, ""]
 
 
+def inventory_page() -> str:
+    """The list of doors, column by column."""
+    lines = [
+        "# The list of doors",
+        "",
+        "Made from `provisioning/columns.py` by `make docs`. One row of `inventory.csv` for each kiosk;",
+        "`vaora-provision init` makes one to begin with, `vaora-provision check` names every mistake in",
+        "it. UTF-8, with commas, semicolons or tabs; the columns in any order, called by either name,",
+        "with or without accents and capitals. Columns that aren't needed may be left out.",
+        "",
+        "| column | in Vietnamese | needed | example | what |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for column in columns.COLUMNS:
+        needed = "yes" if column.needed else ""
+        example = f"`{column.example}`" if column.example else ""
+        lines.append(
+            f"| `{column.name}` | {column.vietnamese} | {needed} | {example} | {column.what} |"
+        )
+    lines += [
+        "",
+        f"- `type` is one of {', '.join(get_args(columns.Kind))}; or in Vietnamese "
+        f"{', '.join(columns.KINDS)}. An event needs its last day.",
+        f"- `direction` is one of in, out, alternate, button; or {', '.join(columns.DIRECTIONS)}.",
+        f"- `network` is one of ethernet, wifi, sim; or {', '.join(columns.NETWORKS)}.",
+        "- `wiring` is `standard` or `full`, as [hardware.md](../hardware.md) draws them, or GPIO",
+        "  numbers such as `green=17 red=27 amber=24 buzzer=22 direction=5 test=6 lamp=23`; 0 is none.",
+        "- Days are written 2026-12-01. Format the columns of codes, days and telephone numbers as",
+        "  text before you write into them: a spreadsheet else makes 100123 of 0100123. A code that",
+        "  is right although `check` misses a 0 in it is written with `'` in front.",
+        "- The file has the Wi-Fi's passwords in it: keep it where the fleet's keys are kept.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 # Millimetres a module: a citizen card's, one between, a visitor's pass.
 TEST_CODE_MODULES_MM = (0.25, 0.5, 1.1)
 
@@ -191,6 +228,7 @@ _SIZE = TEST_CODE_MODULES * qr.MODULE_PX
 _VIEW_BOX = (f'width="{_SIZE}" height="{_SIZE}" ', f'viewBox="0 0 {_SIZE} {_SIZE}" ')
 
 PAGES = {
+    "inventory.md": inventory_page,
     "patterns.md": patterns_page,
     "settings.md": settings_page,
     "test-code.svg": test_code_page,

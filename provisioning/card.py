@@ -41,7 +41,9 @@ class Card:
 
 def refusals(card: Card, needed_bytes: int) -> list[str]:
     """Why `card` is never written to; empty where nothing speaks against it."""
-    said = [f"{use}; take another, or end that first" for use in card.used_for]
+    if not card.bytes and not card.is_file:
+        return ["there is no card in it; put one in"]
+    said = list(card.used_for)
     if card.read_only:
         said.append("it is write-protected; slide the lock at its edge the other way")
     if card.bytes < needed_bytes:
@@ -146,16 +148,22 @@ def _uses(family: Sequence[Path], proc: Path) -> Iterator[str]:
     numbers = {_text(place / "dev") for place in family} - {""}
     for number, where, source in _mounts(proc):
         # btrfs gives its mounts numbers of their own; the source is its device.
-        if number in numbers or Path(source).name in names & {Path(source).name}:
-            runs = "this machine runs from it: " if where in {"/", "/usr", "/boot"} else ""
-            yield f"{runs}{Path(source).name} is mounted at {where}"
+        if number in numbers or Path(source).name in names:
+            yield _mounted(Path(source).name, where)
     for name in _swaps(proc):
         if name in names:
-            yield f"this machine swaps to {name}"
+            yield f"this machine swaps to {name}; take another"
     for place in family:
         holders = place / "holders"
         for holder in sorted(holders.iterdir()) if holders.is_dir() else ():
-            yield f"{place.name} is part of {holder.name} (LVM, RAID or encryption)"
+            yield f"{place.name} is part of {holder.name} (LVM, RAID or encryption); take another"
+
+
+def _mounted(name: str, where: str) -> str:
+    if where in {"/", "/usr", "/boot", "/boot/efi", "/boot/firmware"}:
+        return f"this machine runs from it: {name} is mounted at {where}; take another"
+    # A desktop mounts each card that is put in.
+    return f"{name} is mounted at {where}; if it is the right one: sudo umount /dev/{name}"
 
 
 def _mounts(proc: Path) -> Iterator[tuple[str, str, str]]:

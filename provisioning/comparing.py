@@ -1,6 +1,6 @@
-"""What is wrong with a list of doors only when its rows are compared."""
+"""What is wrong with a list of doors only when its rows are compared, or with the fleet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from checkin.words import _
@@ -35,8 +35,10 @@ class Told:
         return Mistake(self.line, name, self.letters.get(name, ""), value, why, cure)
 
 
-def mistakes(rows: Sequence[Told]) -> Iterator[Mistake]:
+def mistakes(rows: Sequence[Told], retired: Collection[str] = ()) -> Iterator[Mistake]:
+    """`retired` are the names of kiosks that the fleet has ended."""
     yield from _examples(rows)
+    yield from _ended(rows, retired)
     yield from _twice(rows)
     yield from _two_codes(rows)
     for name in CODES:
@@ -53,6 +55,16 @@ def _examples(rows: Sequence[Told]) -> Iterator[Mistake]:
         if row.code("kiosk") == EXAMPLE:
             yield row.wrong(
                 "kiosk", _("this is the template's example"), _("write your own doors over it")
+            )
+
+
+def _ended(rows: Sequence[Told], retired: Collection[str]) -> Iterator[Mistake]:
+    for row in rows:
+        if row.code("kiosk") in retired:
+            yield row.wrong(
+                "kiosk",
+                _("a kiosk of this name was retired, for good"),
+                _("give the kiosk that is there now another name"),
             )
 
 

@@ -21,14 +21,14 @@ CABLE, RADIO = "eth0", "wlan0"
 def netplan(network: Network, country: str) -> dict[str, Any]:
     """`network-config` of version 2: https://netplan.readthedocs.io/en/stable/netplan-yaml/."""
     # Optional: a boot doesn't wait for a network that may never come.
-    found: dict[str, Any] = {"version": 2, "ethernets": {CABLE: {"dhcp4": True, "optional": True}}}
+    addresses = {"dhcp4": True, "dhcp6": True, "optional": True}
+    found: dict[str, Any] = {"version": 2, "ethernets": {CABLE: addresses}}
     if isinstance(network, Wifi):
         # `password` and not a key worked out of it, which WPA3 can't use.
         how = {"password": network.password} if network.password else {}
         found["wifis"] = {
             RADIO: {
-                "dhcp4": True,
-                "optional": True,
+                **addresses,
                 "regulatory-domain": country,
                 "access-points": {network.name: how},
             }

@@ -5,8 +5,8 @@ As `vaora-fleet`, which may read each kiosk's state, and read and replace what i
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,6 +32,9 @@ ACKNOWLEDGED_S = 30.0
 # The broker begins with what it retains as soon as we are subscribed, and MQTT has no word for the
 # end of it: silence for so long is the end. A gap is a round trip, where many come at once.
 QUIET_S = 1.0
+
+# The same, once all that was looked for has come.
+ENOUGH_S = 0.3
 
 TURN_S = 0.1
 
@@ -83,14 +86,16 @@ class Line:
             if self.tick() > until:
                 raise BrokerError(_("it doesn't answer"))
 
-    def retained(self, wanted: Collection[str] = ()) -> dict[str, bytes]:
-        """What is retained, by topic: until all that is `wanted` came, or no more comes."""
+    def retained(self, wanted: Collection[str]) -> dict[str, bytes]:
+        """What is retained, by topic; whether more than is `wanted` comes is waited for less."""
         found: dict[str, bytes] = {}
-        quiet_at = self.tick() + QUIET_S
-        while self.tick() < quiet_at and not (wanted and found.keys() >= set(wanted)):
+        missing = set(wanted)
+        quiet_since = self.tick()
+        while self.tick() - quiet_since < (QUIET_S if missing else ENOUGH_S):
             for message in self.messages():
                 found[message.topic] = message.body
-                quiet_at = self.tick() + QUIET_S
+                missing.discard(message.topic)
+                quiet_since = self.tick()
         return found
 
     def messages(self) -> list[Message]:
@@ -142,14 +147,23 @@ class Line:
         return heard
 
 
-def states(found: dict[str, bytes]) -> dict[Address, State]:
+def states(found: Mapping[str, bytes]) -> dict[Address, State]:
     """The states among what is retained; what is none is nobody's."""
     told = {}
     for topic, body in found.items():
-        try:
+        with suppress(MessageError):
             address, leaf = topics.address(topic)
             if leaf == "state" and body:
                 told[address] = topics.read_state(body)
-        except MessageError:
-            continue
     return told
+
+
+def cleared(found: Mapping[str, bytes]) -> set[Address]:
+    """Whose state is retained no more: kiosks that were retired."""
+    gone = set()
+    for topic, body in found.items():
+        with suppress(MessageError):
+            address, leaf = topics.address(topic)
+            if leaf == "state" and not body:
+                gone.add(address)
+    return gone

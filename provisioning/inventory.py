@@ -6,7 +6,7 @@ its column and what to write instead, before anything is made of it.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -115,12 +115,15 @@ def mistakes(file: Path) -> list[Mistake]:
     return list(look_through(file).mistakes)
 
 
-def look_through(file: Path) -> Survey:
-    """The doors on the list, or its mistakes. Raises `InventoryError` for a file without text."""
-    return survey(_content(file))
+def look_through(file: Path, retired: Collection[str] = ()) -> Survey:
+    """The doors on the list, or its mistakes. `retired` are names that are used up.
+
+    Raises `InventoryError` for a file that can't be read.
+    """
+    return survey(_content(file), retired)
 
 
-def survey(content: bytes) -> Survey:
+def survey(content: bytes, retired: Collection[str] = ()) -> Survey:
     """The doors in the text of a list, or all that is wrong with it."""
     try:
         found = sheet.read(content)
@@ -129,7 +132,7 @@ def survey(content: bytes) -> Survey:
     known, wrong = _header(found)
     told = [_told(row, known) for row in found.rows]
     places = [_place(each, wrong) for each in told]
-    wrong += [*found.mistakes, *comparing.mistakes(told)]
+    wrong += [*found.mistakes, *comparing.mistakes(told, retired)]
     if not (found.rows or wrong):
         line = found.header.line + 1
         wrong.append(
@@ -235,8 +238,7 @@ def _value(told: Told, column: Column, values: dict[str, Any], wrong: list[Mista
         try:
             values[name] = column.read(text)
         except CellError as error:
-            shown = not (column.secret or error.hidden)
-            wrong.append(told.wrong(name, error.why, error.cure, shown=shown))
+            wrong.append(told.wrong(name, error.why, error.cure, shown=not error.hidden))
     elif column.needed:
         cure = _("write {what}").format(what=_(column.what))
         wrong.append(told.wrong(name, _("the cell is empty"), cure))

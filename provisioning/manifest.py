@@ -40,6 +40,7 @@ def append(file: Path, row: Row) -> None:
             fcntl.flock(opened, fcntl.LOCK_EX)
             opened.seek(0)
             before = opened.read()
+            _give_back(opened.fileno(), file)
             opened.write(_begun(before) + _line(astuple(row)))
             opened.flush()
             os.fsync(opened.fileno())
@@ -48,6 +49,13 @@ def append(file: Path, row: Row) -> None:
             f"{file}: the row can't be added ({error.strerror}); the card itself is right: note "
             f"its kiosk {row.kiosk} and serial {row.card_serial or 'unknown'} by hand"
         ) from error
+
+
+def _give_back(opened: int, file: Path) -> None:
+    """Cards are written by root; the manifest stays with whose the folder is."""
+    if os.geteuid() == 0:
+        owner = file.parent.stat()
+        os.fchown(opened, owner.st_uid, owner.st_gid)
 
 
 def with_token(file: Path, token: str) -> Row | None:

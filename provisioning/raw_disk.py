@@ -81,7 +81,9 @@ def opened(device: Path) -> Iterator[RawDisk]:
         # O_EXCL without O_CREAT claims a block device (open(2)); a plain file doesn't mind.
         file = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
     except PermissionError as error:
-        raise RawDiskError(f"{device}: may be written by root only; use sudo") from error
+        raise RawDiskError(
+            f'{device}: may be written by root only; sudo "$(command -v vaora-provision)" flash …'
+        ) from error
     except OSError as error:
         raise RawDiskError(
             f"{device}: can't be opened alone ({error.strerror}); is it mounted, or does another "

@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -21,6 +22,7 @@ from checkin.settings import Settings
 from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
+from sync_daemon import broker as brokers
 from sync_daemon import certificate, enrolment, enrolment_words, identity, status, topics
 from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
@@ -45,8 +47,9 @@ log = logging.getLogger("vaora.sync")
 
 OUTBOX_WAIT_S = 1.0
 
-# A certificate that ends while the daemon runs, and what claims another put beside it.
+# What claims another certificate may be put beside the one in use, which may end meanwhile.
 LOOK_AT_CLAIM_S = 10.0
+LOOK_ANYWAY_S = 3600.0
 
 # Where root looks for what systemd hands to a service that it started.
 CREDENTIALS = "/etc/credstore"
@@ -155,14 +158,19 @@ def _over(loaded: Settings, claims: Enrolment | None) -> Callable[[], bool]:
     own = identity.of(loaded)
     if own is None:
         return lambda: False
-    clock, due = SystemClock(loaded.clock_file), 0.0
+    clock = SystemClock(loaded.clock_file)
+    due, due_anyway, seen = 0.0, 0.0, None
 
     def lapsed() -> bool:
-        nonlocal due
+        nonlocal due, due_anyway, seen
         now = clock.moment()
         if now.tick < due:
             return False
         due = now.tick + LOOK_AT_CLAIM_S
+        found = (own.marks(), now.synced)
+        if found == seen and now.tick < due_anyway:
+            return False
+        seen, due_anyway = found, now.tick + LOOK_ANYWAY_S
         return enrolment.is_wanted(own, loaded.kiosk.id, now)
 
     return lapsed
@@ -412,7 +420,7 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
         enrolment=partial(_standing, own, claims),
-        renewing=Renewing(own, address.kiosk, random.random) if own and claims is None else None,
+        renewing=_renewing(own, address, options) if claims is None else None,
         updates=_updates(loaded),
     )
 
@@ -434,6 +442,20 @@ def _updates(loaded: Settings) -> Updates | None:
         spread_s=loaded.broker.update_spread_s,
         jitter=random.random,
     )
+
+
+def _renewing(own: Identity | None, address: Address, options: Options) -> Renewing | None:
+    """What renews the certificate, where it is the daemon's to renew."""
+    if own is None or options.tls is None:
+        return None
+    return Renewing(own, address.kiosk, random.random, partial(_tried, options, options.tls))
+
+
+def _tried(options: Options, tls: Tls, file: Path) -> str:
+    """Why the broker doesn't let in who shows the certificate in `file`; empty if it does."""
+    tls = replace(tls, cert_file=str(file), key_file=str(file))
+    name = f"{options.client_id}-tried"  # beside the connection that stands
+    return brokers.tried(Options(options.host, options.port, name, tls=tls))
 
 
 def _certificate(tls: Tls | None, clock: Clock) -> Certificate:

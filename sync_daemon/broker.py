@@ -37,6 +37,10 @@ CONNECT_TIMEOUT_S = 10.0
 
 HANGS = "the look-up of its name still hangs; is the network's name server there?"
 
+# For the broker's word on a certificate that is tried; with the above well within the watchdog.
+TRIED_S = 10.0
+_TRIED_TURN_S = 0.1
+
 # Tries in MQTT 5 without an answer, in a row, before an unknown broker is asked in MQTT 3.1.1.
 UNANSWERED = 2
 
@@ -444,6 +448,28 @@ class Broker:
                     f"the name {self._options.client_id}"
                 )
             )
+
+
+def tried(options: Options) -> str:
+    """Why the broker doesn't let us in so; empty if it does. Takes some seconds, and says goodbye.
+
+    In TLS 1.3 it judges our certificate after the connection stands, so its own word is waited for.
+    """
+    link = Broker(options)
+    try:
+        link.connect()
+        for _ in range(round(TRIED_S / _TRIED_TURN_S)):
+            for heard in link.wait(_TRIED_TURN_S):
+                match heard:
+                    case Connected():
+                        return ""
+                    case Lost(reason):
+                        return reason
+    except BrokerError as error:
+        return str(error)
+    finally:
+        link.close()
+    return "no answer"
 
 
 def _lost(what: str, reason: ReasonCode) -> Lost:

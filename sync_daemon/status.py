@@ -75,6 +75,10 @@ class Status(msgspec.Struct, frozen=True):
     renewal_refused: str
     trust_days: float | None
     revocations_days: float | None
+    settings_version: int | None
+    trust_version: int | None
+    revocations_version: int | None
+    not_taken: list[str]
     faults: list[str]
     update: str = ""
 
@@ -122,6 +126,10 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
         renewal_refused=sync.renewal_refused if sync else "",
         trust_days=kiosk.trust_days if kiosk else None,
         revocations_days=kiosk.revocations_days if kiosk else None,
+        settings_version=kiosk.settings_version if kiosk else None,
+        trust_version=kiosk.trust_version if kiosk else None,
+        revocations_version=kiosk.revocations_version if kiosk else None,
+        not_taken=kiosk.not_taken if kiosk else [],
         faults=sorted(faults),
         update=told.in_words(),
     )
@@ -161,9 +169,23 @@ def _certificate_and_lists(status: Status) -> Iterator[str]:
         yield _line("certificate", status.certificate_trouble)
     elif status.certificate_days is not None:
         yield _line("certificate", f"good for {status.certificate_days:.0f} days")
-    for name, days in (("trust list", status.trust_days), ("revocations", status.revocations_days)):
-        if days is not None:
-            yield _line(name, f"{days:.1f} days old")
+    yield from _what_is_signed(status)
+
+
+def _what_is_signed(status: Status) -> Iterator[str]:
+    """What is in force of it, and why something else that came is not."""
+    if status.settings_version is not None:
+        yield _line("settings", _("version {version}").format(version=status.settings_version))
+    for name, version, days in (
+        ("trust list", status.trust_version, status.trust_days),
+        ("revocations", status.revocations_version, status.revocations_days),
+    ):
+        if version is not None:
+            told = _("version {version}").format(version=version)
+            age = _("{days} days old").format(days=f"{days:.1f}") if days is not None else ""
+            yield _line(name, ", ".join(filter(None, (told, age))))
+    for why in status.not_taken:
+        yield _line("not taken", printable(why))
 
 
 def _what_lies_aside(status: Status) -> Iterator[str]:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import network
+
 BUILD = Path(__file__).parent.parent / "build"
 ROOTS = BUILD / "roots"
 
@@ -31,7 +33,7 @@ APPLIANCE_PACKAGES = (
     # What an appliance boots with.
     "systemd-sysv", "dbus", "udev", "ca-certificates", "openssl", "sqlite3", "tzdata",
     # What Raspberry Pi OS reads a kiosk's seed with, and what first boot makes its disk with.
-    "cloud-init", "cloud-guest-utils", "fdisk", "e2fsprogs",
+    "cloud-init", "netplan.io", "cloud-guest-utils", "fdisk", "e2fsprogs",
     # What hardware.md has a technician install. picamera2 itself is Raspberry Pi's, not Debian's.
     "python3", "python3-libcamera", "libcamera-ipa", "libzbar0t64",
     # What picamera2 is built on there. numpy must be the one of the OS.
@@ -119,7 +121,8 @@ def kept(folder: Path, make: Callable[[Path], None]) -> Path:
         try:
             made = beside / "made"
             made.mkdir()
-            make(made)
+            with network.outside():
+                make(made)
             made.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)

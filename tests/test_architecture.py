@@ -181,8 +181,7 @@ CALLED_AT_IMPORT = {
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
     "Judgement",
-    "get_args", "Pace", "Column", "one_of",
-    "Meaning", "language_option", "pdf_option", "join",
+    "get_args", "Pace", "Column", "one_of", "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 
 

@@ -40,10 +40,42 @@ class Breakage:
 
 
 LOGIC = "tests/logic/"
+CARDS = "tests/contract/test_flash.py::"
 DAYS = "tests/simulation/test_days_at_the_door.py::"
 ANY_WEATHER = DAYS + "test_every_promise_holds_whatever_the_weather"
 
+ENROLMENT = "tests/contract/test_enrolment.py::"
+
 BREAKAGES = [
+    Breakage(
+        "a certificate is taken from who has not the token",
+        "sync_daemon/claiming.py",
+        "    if not proven:\n        return Ignored",
+        "    if not found.nonce:\n        return Ignored",
+        ENROLMENT + "test_an_answer_by_who_has_not_the_token_changes_nothing",
+    ),
+    Breakage(
+        "what was asked for is forgotten with the power",
+        "sync_daemon/identity.py",
+        "        found = self._asked(file)\n",
+        "        found = None\n",
+        ENROLMENT + "test_any_order_of_cuts_answers_and_copies_ends_enrolled_once",
+    ),
+    Breakage(
+        "a certificate for another key is put in place",
+        "sync_daemon/identity.py",
+        "        if not _fits(certificate, asked.key.encode()):\n",
+        "        if not certificate:\n",
+        ENROLMENT + "test_a_proven_answer_that_is_not_what_was_asked_for_changes_nothing",
+    ),
+    Breakage(
+        "a key is used for two certificates",
+        "sync_daemon/identity.py",
+        "found.name == name and not self._is_answered(found)",
+        "found.name == name",
+        "tests/contract/test_renewal.py::"
+        "test_a_cut_between_certificate_and_tidying_asks_with_a_new_key_next_time",
+    ),
     Breakage(
         "a forgery is taken for an expired pass",
         "kiosk/logic/credentials/hc1.py",
@@ -57,6 +89,41 @@ BREAKAGES = [
         "    if pass_id in here.trust.revoked:\n",
         "    if not pass_id:\n",
         LOGIC + "test_passes.py::test_a_revoked_pass_is_revoked_and_others_arent",
+    ),
+    Breakage(
+        "a card is believed without being read back",
+        "provisioning/flash.py",
+        "        if disk.read_at(piece.begin, len(piece)) != content(piece):\n",
+        "        if not disk.read_at(piece.begin, len(piece)):\n",
+        CARDS + "test_a_card_with_one_bad_byte_is_found",
+    ),
+    Breakage(
+        "the partition table is written first, and a half-written card boots",
+        "provisioning/flash.py",
+        "        for part in (rest, [head]):\n",
+        "        for part in ([head], rest):\n",
+        CARDS + "test_a_card_with_one_bad_byte_is_found",
+    ),
+    Breakage(
+        "a disk that is mounted is written over",
+        "provisioning/card.py",
+        "    said = list(card.used_for)\n",
+        "    said: list[str] = []\n",
+        CARDS + "test_what_is_never_written_to",
+    ),
+    Breakage(
+        "the OS grows root over the data partition",
+        "provisioning/boot_partition.py",
+        'GROWERS = ("resize",)\n',
+        "GROWERS = ()\n",
+        "tests/contract/test_image.py::test_nothing_grows_root_over_the_data",
+    ),
+    Breakage(
+        "a download that was tampered with is used",
+        "provisioning/official.py",
+        "    if expected is not None and found != expected:\n",
+        "    if expected is not None and len(found) != len(expected):\n",
+        "tests/contract/test_image.py::test_a_damaged_download_is_refused_and_leaves_nothing",
     ),
     Breakage(
         "a pass of another checkpoint is taken",
@@ -75,7 +142,7 @@ BREAKAGES = [
     Breakage(
         "an older trust list replaces a newer one",
         "kiosk/trusted.py",
-        "found.version < self.found.version",
+        "found.version < known.version",
         "found.version < 0",
         "tests/contract/test_trusted.py::test_an_older_version_is_not_taken",
     ),
@@ -253,6 +320,28 @@ BREAKAGES = [
         "tests/contract/test_decoder.py::test_any_bytes_come_out_as_they_are",
     ),
     Breakage(
+        "a used token certifies another key",
+        "provisioning/enrolling.py",
+        '    return "" if same else "used"\n',
+        '    return "" if used_for else "used"\n',
+        LOGIC + "test_enrolling.py::test_a_used_token_gets_nothing_for_another_key",
+    ),
+    Breakage(
+        "what a lost card holds reads what is sent to kiosks",
+        "provisioning/broker/vaora.acl",
+        "topic deny vaora/v1/trust\n",
+        "",
+        "tests/system/test_access.py::test_each_name_may_read_its_own_and_nothing_else[vaora-claim]",
+    ),
+    Breakage(
+        "a retired kiosk is confirmed",
+        "central/loop.py",
+        "        if self._store.retired(kiosk) is None:\n",
+        "        if True:\n",
+        "tests/contract/test_report.py"
+        "::test_of_a_retired_kiosk_nothing_is_kept_confirmed_or_refused",
+    ),
+    Breakage(
         "a refused message counts as delivered",
         "sync_daemon/broker.py",
         "        if reason.is_failure:\n            found = reasons",
@@ -285,8 +374,8 @@ BREAKAGES = [
     Breakage(
         "older signed settings replace newer ones",
         "kiosk/told.py",
-        "found != known and found.version <= known.version",
-        "found != known and found.version < 0",
+        "self.version is not None and found.version <= self.version",
+        "self.version is not None and found.version < 0",
         "tests/contract/test_told.py::test_what_is_wrong_changes_nothing_and_is_said",
     ),
     Breakage(
@@ -383,6 +472,103 @@ BREAKAGES = [
         "if _sha256(self._coming) != release.sha256:",
         "if not self._coming.exists():",
         "tests/contract/test_updates.py::test_parts_that_arent_what_was_signed_never_arrive",
+    ),
+    Breakage(
+        "a signed document is in force that no restart finds again",
+        "kiosk/told.py",
+        "            whole.write(self._taken, raw)  #",
+        "            #",
+        "tests/contract/test_told.py"
+        "::test_a_new_key_of_the_centrals_is_in_force_at_once_and_after_a_restart",
+    ),
+    Breakage(
+        "settings are taken that this door can't start with",
+        "kiosk/in_force.py",
+        '        settings.check_together(effective, "with this kiosk\'s own settings")\n',
+        "",
+        "tests/contract/test_told.py::test_what_is_wrong_changes_nothing_and_is_said",
+    ),
+    Breakage(
+        "whom a kiosk believes is changed from afar",
+        "checkin/signed_list.py",
+        "        kept = {key: getattr(loaded.policy, key) for key in LOCAL}\n",
+        "        kept: dict[str, str] = {}\n",
+        "tests/contract/test_told.py"
+        "::test_tables_are_in_force_but_whom_the_kiosk_believes_stays_its_own",
+    ),
+    Breakage(
+        "the network's older list takes the place of a newer file",
+        "kiosk/trusted.py",
+        "        return here if here.version > told.version else told\n",
+        "        return told\n",
+        "tests/contract/test_told.py::test_the_newer_of_file_and_network_counts",
+    ),
+    Breakage(
+        "other settings cut off a green light",
+        "kiosk/loop.py",
+        "        if self._settings_changed and now.tick >= self._green_until:\n",
+        "        if self._settings_changed:\n",
+        "tests/contract/test_kiosk_loop.py"
+        "::test_settings_that_were_taken_end_the_process_but_never_a_green_light",
+    ),
+    Breakage(
+        "a list of passes that was lost pardons everybody",
+        "provisioning/sending.py",
+        "sorted({*revoked, *strange})",
+        "sorted({*revoked})",
+        "tests/contract/test_sending.py::test_a_list_of_passes_that_was_lost_pardons_nobody",
+    ),
+    Breakage(
+        "a Wi-Fi's password is shown with what is wrong with it",
+        "provisioning/comparing.py",
+        "        secret = columns.BY_NAME[name].secret or not shown\n",
+        "        secret = not shown\n",
+        LOGIC + "test_inventory.py::test_passwords_are_shown_by_nobody",
+    ),
+    Breakage(
+        "a key of the fleet gets onto a card",
+        "provisioning/seed.py",
+        """        if b"PRIVATE KEY" in content and name != "vaora/claim.pem":\n""",
+        """        if b"PRIVATE KEY" in content and name not in files:\n""",
+        "tests/contract/test_seed.py::test_a_seed_that_first_boot_could_not_use_is_not_given",
+    ),
+    Breakage(
+        "two desks write the list of passes at once",
+        "provisioning/passes_list.py",
+        "        fcntl.flock(opened, fcntl.LOCK_EX)",
+        "        fcntl.flock(opened, fcntl.LOCK_SH)",
+        "tests/contract/test_passes_list.py::test_two_desks_at_once_lose_nothing",
+    ),
+    Breakage(
+        "a pass is printed before it is on the list",
+        "provisioning/commands/passes.py",
+        "        passes_list.add(folder.passes, [one.row for one in made])\n"
+        "        _write(sheets, made, target)\n",
+        "        _write(sheets, made, target)\n"
+        "        passes_list.add(folder.passes, [one.row for one in made])\n",
+        "tests/contract/test_passes_and_labels.py::test_a_pass_is_on_the_list_before_it_is_printed",
+    ),
+    Breakage(
+        "half a list of passes is made",
+        "provisioning/wanted.py",
+        "    passes_ = () if mistakes else tuple(",
+        "    passes_ = tuple(",
+        LOGIC + "test_wanted.py::test_all_mistakes_of_all_rows_are_said_at_once",
+    ),
+    Breakage(
+        "a pass that was called back is forgotten by the kiosks' list too soon",
+        "provisioning/passes_list.py",
+        "at < self.ends + REVOKED_FOR",
+        "at < self.ends",
+        "tests/contract/test_passes_list.py::"
+        "test_a_pass_that_is_called_back_is_told_to_kiosks_until_a_month_after_its_end",
+    ),
+    Breakage(
+        "a pass's code has no quiet zone",
+        "provisioning/pass_sheets.py",
+        "QUIET_MM = 4.5\n",
+        "QUIET_MM = 0.5\n",
+        "tests/contract/test_paper.py::test_a_code_is_five_centimetres_wide_and_has_its_quiet_zone",
     ),
 ]
 

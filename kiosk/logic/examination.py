@@ -311,7 +311,8 @@ def _certificate(facts: Facts) -> _Told:
     if facts.enrolment not in _ENROLLED:
         return _enrolment(facts)
     if facts.certificate_trouble:
-        return False, facts.certificate_trouble, CERTIFICATE
+        ended = facts.enrolment and facts.certificate_trouble == "has expired"
+        return False, facts.certificate_trouble, NO_CLAIM if ended else CERTIFICATE
     if facts.certificate_days is None:
         return None, text("its end can't be told before the clock is set"), ""
     return _good_for(facts.certificate_days, facts.renewal_refused)

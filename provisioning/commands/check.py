@@ -10,6 +10,7 @@ from provisioning import inventory
 from provisioning.commands.options import fleet_option, in_words
 from provisioning.fleet_folder import FleetFolder
 from provisioning.inventory import InventoryError, Survey
+from provisioning.register import RegisterError, open_register
 
 
 @click.command()
@@ -21,12 +22,21 @@ def check(*, fleet: Path, as_json: bool, file: Path | None) -> None:
 
     Ends with 1 where there is any. Nothing is written, and no password shown.
     """
-    listed = file or FleetFolder(fleet).inventory
-    with in_words(InventoryError):
-        found = inventory.look_through(listed)
+    folder = FleetFolder(fleet)
+    listed = file or folder.inventory
+    with in_words(InventoryError, RegisterError):
+        found = inventory.look_through(listed, _retired(folder.register))
     click.echo(_as_json(listed, found) if as_json else _in_words(listed, found))
     if found.mistakes:
         raise click.exceptions.Exit(1)
+
+
+def _retired(register: Path) -> set[str]:
+    """Names that are used up; a list may be checked where there is no fleet yet."""
+    if not register.exists():
+        return set()
+    with open_register(register) as opened:
+        return {each.kiosk for each in opened.all_retired()}
 
 
 def _in_words(file: Path, found: Survey) -> str:

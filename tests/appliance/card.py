@@ -29,6 +29,13 @@ datasource:
     seedfrom: file:///boot/firmware
 """
 
+# Raspberry Pi OS's tool for pins, by which first boot counts its steps.
+PINS = "/var/log/pins"
+PINCTRL = f"""\
+#!/bin/sh
+echo "$@" >> {PINS}
+"""
+
 PASSWORD = "not-really-a-password"
 
 PLACE = Place(
@@ -45,10 +52,14 @@ def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> N
     for name, content in files.items():
         (boot / name).write_bytes(content)
     toml = boot / "vaora" / "kiosk.toml"
-    toml.write_text(settings.as_toml(_on_the_bench(settings.parse(toml.read_text()))))
+    toml.write_text(settings.as_toml(on_the_bench(settings.parse(toml.read_text()))))
     shutil.copy(package, boot / "vaora" / "vaora.deb")
     needed(boot / "vaora" / "packages")
     sums(boot / "vaora")
+    pinctrl = folder / "usr" / "bin" / "pinctrl"
+    pinctrl.parent.mkdir(parents=True)
+    pinctrl.write_text(PINCTRL)
+    pinctrl.chmod(0o755)
     cloud = folder / "etc" / "cloud" / "cloud.cfg.d"
     cloud.mkdir(parents=True)
     (cloud / "99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
@@ -74,7 +85,7 @@ def needed(folder: Path) -> None:
         shutil.rmtree(tree)
 
 
-def _on_the_bench(found: Settings) -> Settings:
+def on_the_bench(found: Settings) -> Settings:
     """What a machine without a camera and pins needs, and a broker that is met often."""
     return msgspec.structs.replace(
         found,

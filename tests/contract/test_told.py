@@ -306,7 +306,7 @@ class Cut(BaseException):
 
 
 @how(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

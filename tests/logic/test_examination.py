@@ -75,6 +75,12 @@ def test_of_a_kiosk_nobody_could_ask_nothing_is_claimed():
         ("broker", {"daemon_runs": False}, "doesn't run", "systemctl status vaora-sync"),
         ("broker", {"broker": "offline", "why_no_broker": "refused"}, "refused", "wait here"),
         ("certificate", {"certificate_trouble": "has expired"}, "has expired", "cert_file"),
+        (
+            "certificate",
+            {"certificate_trouble": "has expired", "enrolment": "enrolled"},
+            "has expired",
+            "a new card",
+        ),
         ("certificate", {"certificate_days": 12}, "good for 12 days", "renew"),
         (
             "certificate",

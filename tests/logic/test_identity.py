@@ -1,7 +1,10 @@
 """Keys, requests, certificates, and lists of those that don't count any more."""
 
+import random
 import ssl
 import subprocess
+from base64 import b64decode, encodebytes
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,3 +120,45 @@ def test_certificate_and_key_may_lie_in_one_file(authority, key, tmp_path):
     file.write_bytes(made + key)
     ssl.create_default_context().load_cert_chain(file, file)
     assert identity.fits(file.read_bytes(), file.read_bytes())
+
+
+def changed(pem, chance):
+    """`pem` with some bytes inside it changed: what a stranger may send."""
+    lines = pem.decode().strip().splitlines()
+    der = bytearray(b64decode("".join(lines[1:-1])))
+    for _ in range(chance.randint(1, 3)):
+        der[chance.randrange(len(der))] = chance.randrange(256)
+    return "\n".join([lines[0], encodebytes(bytes(der)).decode().strip(), lines[-1], ""]).encode()
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a")  # a serial of zero or less; it is read all the same
+def test_whatever_is_read_the_only_error_is_an_identity_error(authority, key):
+    chance = random.Random(5)
+    asked = identity.request(key, "k1")
+    made = authority.certify(asked, name="k1", at=AT, days=2)
+    for _ in range(300):
+        with suppress(IdentityError):
+            identity.requested_key(changed(asked, chance))
+        odd = changed(made, chance)
+        with suppress(IdentityError):
+            identity.read(odd)
+        with suppress(IdentityError):
+            identity.fits(odd, key)
+        with suppress(IdentityError):
+            identity.is_signed_by(odd, authority.certificate)
+
+
+def test_a_version_that_x509_does_not_have_is_said(authority, key):
+    """The library says it by an exception of its own, that is no ValueError."""
+
+    def with_version(pem, begin):
+        lines = pem.decode().strip().splitlines()
+        der = b64decode("".join(lines[1:-1])).replace(begin, begin[:-1] + b"\x07", 1)
+        return "\n".join([lines[0], encodebytes(der).decode().strip(), lines[-1], ""]).encode()
+
+    asked = identity.request(key, "k1")
+    made = authority.certify(asked, name="k1", at=AT, days=2)
+    with pytest.raises(IdentityError, match="no request"):
+        identity.requested_key(with_version(asked, b"\x02\x01\x00"))
+    with pytest.raises(IdentityError, match="no certificate"):
+        identity.read(with_version(made, b"\x02\x01\x02"))

@@ -252,3 +252,26 @@ def test_each_name_may_read_its_own_and_nothing_else(fleet, anybody, name):
     # Of what nobody at all may write to this name there is nothing to hear.
     assert allowed - heard <= {f"vaora/v1/cp/{name}/{leaf}" for leaf in ("receipt", "settings")}
     listener.broker.close()
+
+
+def test_a_card_that_takes_over_the_desks_connection_hears_nothing_of_what_waited(fleet):
+    """A client's identifier is anybody's to use; what waits is judged anew by the certificate."""
+    made, port = fleet
+
+    def opened(name, *subscriptions):
+        options = Options(
+            "127.0.0.1", port, "desk", subscriptions, tls=made.tls(name), session_s=60
+        )  # fmt: skip
+        client = Client(fleet, name)
+        client.broker.close()
+        client.broker, client.heard = Broker(options), []
+        client.broker.connect()
+        client.wait_for(Connected)
+        return client
+
+    desk = opened("vaora-enrol", "vaora/v1/claim/+/request")
+    desk.broker.close()  # and what is asked now waits for it
+    other = Client(fleet, "vaora-claim")
+    other.wait_for(Connected)
+    assert other.may_write("vaora/v1/claim/k7/request")
+    assert opened("vaora-claim").drain() == []
