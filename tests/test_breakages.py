@@ -583,7 +583,7 @@ def run(folder, *tests):
     # No byte code is written: a breakage of the same length in the same second would find the last
     # one's. What is there goes by the source's hash.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    # Each start of a pytest closes the folder of all of them to others, mosquitto's user among them.
+    # Each start of a pytest closes the folder of all of them to mosquitto's user.
     environment["PYTEST_DEBUG_TEMPROOT"] = str(folder)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", *without, *tests],
