@@ -3,13 +3,16 @@
 A breakage is a plausible mistake, most often one line: what a hurried change would do.
 """
 
+import atexit
 import compileall
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import Queue
@@ -577,6 +580,13 @@ BREAKAGES = [
 AT_ONCE = 2
 
 
+@cache
+def temporary():
+    made = Path(tempfile.mkdtemp(prefix="planted-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
 def run(folder, *tests):
     # Hypothesis is half a second to load, and most of these tests don't use it.
     without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
@@ -584,7 +594,8 @@ def run(folder, *tests):
     # one's. What is there goes by the source's hash.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     # Each start of a pytest closes the folder of all of them to mosquitto's user.
-    environment["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+    # By a short name: a socket's has 107 bytes.
+    environment["PYTEST_DEBUG_TEMPROOT"] = str(temporary())
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", *without, *tests],
         cwd=folder, capture_output=True, text=True, check=False, env=environment,
