@@ -5,8 +5,10 @@ document. It comes by hand, on a stick or over the network: who carried it doesn
 version replaces an older one, never the other way round.
 """
 
+import os
+import stat
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, BinaryIO, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -71,7 +73,8 @@ class SignedSettings(msgspec.Struct, frozen=True, tag="vaora-settings", tag_fiel
 
     `seal` is its public key. A kiosk seals to the new key from its next check-in on; what is
     sealed already stays as it is, so the central keeps its old key as long as an old backlog may
-    come. A table replaces the kiosk's whole, but for `LOCAL` keys of the policy.
+    come. A table replaces the kiosk's whole, but for `LOCAL` keys of the policy. `kiosk` is whom it
+    is for, empty for whoever gets it: a broker could else hand one door the rules of another.
     """
 
     version: Version
@@ -80,6 +83,7 @@ class SignedSettings(msgspec.Struct, frozen=True, tag="vaora-settings", tag_fiel
     door: Door | None = None
     policy: Policy | None = None
     epidemic: Epidemic | None = None
+    kiosk: str = ""
 
 
 class Release(msgspec.Struct, frozen=True, tag="vaora-release", tag_field="type"):
@@ -140,15 +144,27 @@ def read_file(file: Path, kind: type[ListT], authority: bytes) -> ListT:
 
 
 def raw(file: Path) -> bytes:
-    """What is in `file`, as far as any signed list goes. Raises `SignedListError`."""
+    """What is in `file`, as far as any signed list goes. Raises `SignedListError`.
+
+    Only of an ordinary file: whoever may write in its folder might have put a pipe there, and a
+    door that opens that waits for ever.
+    """
     try:
-        with file.open("rb") as opened:
+        with _ordinary(file) as opened:
             found = opened.read(LONGEST_FILE_BYTES + 1)
     except OSError as error:
         raise SignedListError(f"{file}: can't be read ({error.strerror})") from error
     if len(found) > LONGEST_FILE_BYTES:
         raise SignedListError(f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no list is")
     return found
+
+
+def _ordinary(file: Path) -> BinaryIO:
+    opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise SignedListError(f"{file}: is no ordinary file; remove it")
+    return os.fdopen(opened, "rb")
 
 
 def mark(file: Path) -> tuple[int, int] | None:

@@ -69,6 +69,8 @@ def as_toml(loaded: Settings, told: Told[SignedSettings]) -> str:
 
 
 def _check(loaded: Settings, found: SignedSettings) -> None:
+    if found.kiosk not in {"", loaded.kiosk.id}:
+        raise SignedListError(f"is for {found.kiosk}, and this is {loaded.kiosk.id}")
     try:
         if found.seal is not None:
             CentralSeal(found.seal)

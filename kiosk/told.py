@@ -51,6 +51,7 @@ class Told(Generic[ListT]):
         self._check: Callable[[ListT], None] = check
         self._mark: tuple[int, int] | None = None
         self._found: ListT | None = None
+        self._least = 0  # the number of what was in force, whether it can still be used or not
         self.trouble = ""
         if self._authority and self._taken.exists():
             self._begin()
@@ -106,6 +107,8 @@ class Told(Generic[ListT]):
     def _checked(self, file: Path, raw: bytes) -> ListT:
         try:
             found = signed_list.read(raw, self._kind, self._authority)
+            if file == self._taken:
+                self._least = found.version
             if found != self._found:
                 self._check_newer(found)
                 self._check(found)
@@ -114,6 +117,11 @@ class Told(Generic[ListT]):
         return found
 
     def _check_newer(self, found: ListT) -> None:
+        if self.version is None and found.version < self._least:
+            raise SignedListError(
+                f"is version {found.version}, and {self._least} was in force; sign it with a "
+                "higher number"
+            )
         if self.version is not None and found.version <= self.version:
             same = "another " if found.version == self.version else ""
             raise SignedListError(

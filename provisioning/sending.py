@@ -69,18 +69,19 @@ class Signer:
         return self.at.isoformat(timespec="seconds")
 
     def last(
-        self, kind: type[ListT], file: Path, retained: bytes | None
+        self, kind: type[ListT], file: Path, retained: bytes | None, kiosk: str = ""
     ) -> tuple[ListT | None, list[str]]:
         """The newest document there is, here or at the broker, and what is odd about it, in words.
 
-        Raises `SendError` where the folder's own is none of ours.
+        What the broker has that was signed for another than `kiosk` counts for nothing. Raises
+        `SendError` where the folder's own is none of ours.
         """
         kept = _kept(kind, file, self.key.public)
         said: list[str] = []
         there: ListT | None = None
         if retained:
             try:
-                there = signed_list.read(retained, kind, self.key.public)
+                there = self._read(retained, kind, kiosk)
             except SignedListError as error:
                 said.append(
                     _("what the broker retains for {name} isn't signed by this fleet, and is "
@@ -93,6 +94,12 @@ class Signer:
             said.append(words.format(name=file.name, version=there.version))
             return there, said
         return kept, said
+
+    def _read(self, raw: bytes, kind: type[ListT], kiosk: str) -> ListT:
+        found = signed_list.read(raw, kind, self.key.public)
+        if isinstance(found, SignedSettings) and found.kiosk not in {"", kiosk}:
+            raise SignedListError(f"is for {found.kiosk}")
+        return found
 
     def signed(
         self, topic: str, file: Path, document: TrustList | Revocations | SignedSettings
@@ -291,14 +298,16 @@ class Changes:
             raise SendError(_("nothing to send: give a --file with tables, a --seal, or --drop"))
         return cls(SignedSettings(1, "", seal, **given), frozenset(dropped))
 
-    def upon(self, last: SignedSettings | None, version: int, issued: str) -> SignedSettings:
-        """The whole document: what was signed before, with the changes in its place."""
+    def upon(
+        self, last: SignedSettings | None, version: int, issued: str, kiosk: str
+    ) -> SignedSettings:
+        """The whole document: what was signed before for `kiosk`, with the changes in its place."""
         fields = {}
         for name in ("seal", *TABLES):
             before = getattr(last, name) if last is not None else None
             changed = getattr(self.tables, name)
             fields[name] = None if name in self.dropped else before if changed is None else changed
-        return SignedSettings(version, issued, **fields)
+        return SignedSettings(version, issued, **fields, kiosk=kiosk)
 
 
 def _parsed(text: str) -> Settings:
@@ -323,8 +332,8 @@ def settings_for(
     for place in places:
         file = settings_file(fleet, place.kiosk)
         topic = Address(place.checkpoint, place.kiosk).settings
-        last, odd = signer.last(SignedSettings, file, retained.get(topic))
-        document = changes.upon(last, _next(last), signer.issued)
+        last, odd = signer.last(SignedSettings, file, retained.get(topic), place.kiosk)
+        document = changes.upon(last, _next(last), signer.issued, place.kiosk)
         _check(place, document)
         made.append(signer.signed(topic, file, document))
         said += odd

@@ -219,6 +219,20 @@ def test_settings_go_to_all_or_to_those_named_and_what_isnt_named_stays(fleet, t
     assert (last.version, last.door, last.seal) == (3, None, seal)
 
 
+def test_settings_are_for_the_kiosk_that_they_were_signed_for(fleet):
+    """A broker that hands one kiosk's to another, or back to the laptop, changes nothing."""
+    seal = CentralKey(new_private_key()).public
+    for _ in range(3):
+        run(fleet, "send", "settings", "--seal", seal, "--to", "cong-2")
+    theirs = at_broker(fleet, "vaora-fleet", read=[Address("0100123", "cong-2").settings])
+    moved = [Message(Address("0100123", "cong-1").settings, body) for body in theirs.values()]
+    at_broker(fleet, "vaora-fleet", moved)
+    ran = run(fleet, "send", "settings", "--drop", "door", "--to", "cong-1")
+    assert "(is for cong-2)" in ran.stderr
+    found = retained(fleet, Address("0100123", "cong-1").settings, SignedSettings)
+    assert (found.version, found.kiosk, found.seal) == (1, "cong-1", None)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from base64 import b64encode
 
 import msgspec
@@ -146,6 +147,27 @@ def test_a_kiosk_without_an_authority_believes_nobody(tmp_path, own):
     assert one.version is None
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("where", ["settings_arrived", "settings_taken"])
+def test_what_is_no_file_in_the_shared_folder_holds_up_nobody(told, own, where, make):
+    file = getattr(own, where)
+    make(file)
+    # A reader who would wait for somebody to write is waited for no longer than this.
+    looks = threading.Thread(target=lambda: said.append(looked_at(told())), daemon=True)
+    said = []
+    looks.start()
+    looks.join(5)
+    assert said == [f"{file}: is no ordinary file; remove it"]
+    file.unlink() if make is os.mkfifo else file.rmdir()
+    told.arrive(signed(1))
+    assert told().refresh()
+
+
+def looked_at(one):
+    one.refresh()
+    return one.trouble
+
+
 def test_what_cant_be_kept_is_not_taken_and_tried_again(told, monkeypatch, caplog):
     one = told()
     told.arrive(signed(1))
@@ -163,6 +185,15 @@ def test_what_cant_be_kept_is_not_taken_and_tried_again(told, monkeypatch, caplo
     assert one.trouble == ""
 
 
+def test_what_was_signed_for_another_kiosk_is_not_taken(told, own):
+    one = told()
+    told.arrive(signed(5, kiosk="another"))
+    assert one.refresh() is False
+    assert "is for another, and this is" in one.trouble
+    told.arrive(signed(1, kiosk=own.kiosk.id))
+    assert one.refresh()
+
+
 def test_what_was_taken_and_no_longer_fits_the_kiosks_own_file_is_refused_whole(told, own):
     with_button = msgspec.structs.replace(own, panel=Panel(direction_button_pin=5))
     told.arrive(signed(3, door=Door("button")))
@@ -173,6 +204,11 @@ def test_what_was_taken_and_no_longer_fits_the_kiosks_own_file_is_refused_whole(
     assert "direction_button_pin" in without.trouble
     assert without.refresh() is False
     assert signed_list.in_force(own, without.found) == own
+    told.arrive(signed(2))
+    assert without.refresh() is False  # who carries it can't go back behind what was in force
+    assert "is version 2, and 3 was in force" in without.trouble
+    told.arrive(signed(4))
+    assert without.refresh()
 
 
 def test_a_kept_file_that_was_spoilt_is_said_until_it_comes_again(told):
