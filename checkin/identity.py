@@ -89,6 +89,14 @@ def read(pem: bytes) -> Certificate:
         )
 
 
+def chain(pem: bytes) -> list[bytes]:
+    """The certificates in `pem`, in their order, each by itself. Raises `IdentityError`."""
+    if len(pem) > LONGEST_PEM_BYTES:
+        raise IdentityError("is longer than any certificates of ours")
+    with _in_words("is no certificate in PEM"):
+        return [one.public_bytes(Encoding.PEM) for one in x509.load_pem_x509_certificates(pem)]
+
+
 def fits(certificate: bytes, key: bytes) -> bool:
     """Whether `certificate` is for `key`. Raises `IdentityError`."""
     return _spki_of(certificate) == _spki(_key(key).public_key())

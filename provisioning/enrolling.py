@@ -61,11 +61,19 @@ class Enroller:
         if why:
             return Outcome(claim.answer(shown, token, refused=why))
         if standing.certificate is not None:
-            again = standing.certificate.certificate.decode()
+            again = self._with_authority(standing.certificate)
             return Outcome(claim.answer(shown, token, certificate=again))
         issued = self._issue(shown.request, shown.kiosk, shown.checkpoint, shown.token, at)
-        answer = claim.answer(shown, token, certificate=issued.certificate.decode())
+        answer = claim.answer(shown, token, certificate=self._with_authority(issued))
         return Outcome(answer, issued)
+
+    def _with_authority(self, issued: Issued) -> str:
+        """The certificate, and the authority's own behind it.
+
+        Here the token proves it, and nothing will later: by it the kiosk holds each renewal to the
+        authority that made its first certificate, whatever a broker says.
+        """
+        return (issued.certificate.rstrip() + b"\n" + self.authority.certificate).decode()
 
     def renewed(
         self, asked: Renewal, kiosk: str, checkpoint: str, standing: Standing, at: datetime

@@ -141,18 +141,32 @@ class Identity:
     ) -> None:
         """Put a certificate and its key in the place of the old ones, if it is what was asked for.
 
-        `tried` says why the broker doesn't take what lies in a file, empty where it does. Raises
-        `IdentityFolderError`, and then nothing has changed.
+        With the first comes the authority that made it, and no other's is taken after it: whoever
+        speaks for a broker for a day could else lock the kiosk out for good. `tried` says why the
+        broker doesn't take what lies in a file, empty where it does. Raises `IdentityFolderError`,
+        and then nothing has changed.
         """
         found = _certificate(certificate, "the certificate that came")
         if not _fits(certificate, asked.key.encode()):
             raise IdentityFolderError("the certificate that came is for another key")
         if wrong := _trouble(found, asked.name, at):
             raise IdentityFolderError(f"the certificate that came {wrong}")
-        both = certificate.rstrip() + b"\n" + asked.key.encode()
+        chain = _chain(certificate, "the certificate that came")
+        # A claim's answer is proven by its token; whoever renews is held to what came with that.
+        authority = chain[1:2] if tried is None else self._authority()
+        if authority and not _is_signed_by(chain[0], authority[0]):
+            raise IdentityFolderError("the certificate that came is not of this fleet's authority")
+        both = b"".join([chain[0], *authority]) + asked.key.encode()
         if tried is not None and (why := self._tried(both, tried)):
             raise IdentityFolderError(f"the broker doesn't take the certificate that came: {why}")
         _write(self.file, both)
+
+    def _authority(self) -> list[bytes]:
+        """What made the certificate that is there; one that was put there by hand may not say."""
+        try:
+            return _chain(_read(self.file), str(self.file))[1:2]
+        except IdentityFolderError:
+            return []
 
     def _tried(self, both: bytes, tried: Callable[[Path], str]) -> str:
         file = self.file.with_name(TRIAL)
@@ -230,6 +244,24 @@ def _certificate(pem: bytes, what: str) -> "Certificate":
         return identity.read(pem)
     except identity.IdentityError as error:
         raise IdentityFolderError(f"{what}: {error}") from error
+
+
+def _chain(pem: bytes, what: str) -> list[bytes]:
+    from checkin import identity  # noqa: PLC0415  as above
+
+    try:
+        return identity.chain(pem)
+    except identity.IdentityError as error:
+        raise IdentityFolderError(f"{what}: {error}") from error
+
+
+def _is_signed_by(certificate: bytes, authority: bytes) -> bool:
+    from checkin import identity  # noqa: PLC0415  as above
+
+    try:
+        return identity.is_signed_by(certificate, authority)
+    except identity.IdentityError as error:
+        raise IdentityFolderError(f"the certificate or its authority: {error}") from error
 
 
 def _fits(certificate: bytes, key: bytes) -> bool:

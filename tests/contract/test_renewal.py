@@ -11,7 +11,7 @@ from checkin.identity import Authority
 from sync_daemon import certificate
 from sync_daemon.broker import Acknowledged, Message, Received, Tls, TurnedDown
 from sync_daemon.certificate import Certificate
-from sync_daemon.identity import Identity
+from sync_daemon.identity import Identity, IdentityFolderError
 from sync_daemon.renewal import Renewing
 from tests.contract.test_sync_loop import HERE, daemon  # noqa: F401  a fixture
 from tests.made_up import BOOT, NOON
@@ -90,6 +90,38 @@ def test_it_is_asked_for_with_a_new_key_and_put_in_place_whole(kiosk, own, fleet
     for _ in range(100):
         kiosk.turn(3600)
     assert len(kiosk.asked) == 1
+
+
+def test_only_the_authority_of_the_first_one_makes_the_next(tmp_path, fleet):
+    """A broker that was taken over, or its heir, can't lock a kiosk out for good."""
+    own = Identity(tmp_path / "kiosk.pem")
+    asked = own.asked(own.request_file, "k1")
+    first = certify(fleet, asked.request, at=NOON - 244 * DAY) + fleet.certificate
+    own.install(first, asked, NOON)
+    own.tidy()
+    before = own.file.read_bytes()
+    assert before == first + asked.key.encode()
+    kiosk = Kiosk(own)
+    kiosk.turn()
+    (one,) = kiosk.asked
+    rogue = Authority.new("kiosks", NOON - 400 * DAY, 3650)
+    theirs = certify(rogue, one.request)
+    for wrong in (theirs, theirs + rogue.certificate, theirs + fleet.certificate):
+        assert not kiosk.hear(one.nonce, wrong)
+        assert own.file.read_bytes() == before
+    assert (kiosk.tried, kiosk.renewing.refused) == ([], "not-taken")
+    ours = certify(fleet, one.request)
+    assert kiosk.hear(one.nonce, ours + rogue.certificate)
+    assert own.file.read_bytes().startswith(ours + fleet.certificate + b"-----BEGIN PRIVATE")
+
+
+def test_a_first_certificate_that_its_own_authority_did_not_make_is_not_taken(tmp_path, fleet):
+    own = Identity(tmp_path / "kiosk.pem")
+    asked = own.asked(own.request_file, "k1")
+    rogue = Authority.new("kiosks", NOON - 400 * DAY, 3650)
+    with pytest.raises(IdentityFolderError, match="not of this fleet's authority"):
+        own.install(certify(fleet, asked.request) + rogue.certificate, asked, NOON)
+    assert not own.file.exists()
 
 
 def test_before_it_is_time_nothing_is_asked(kiosk, own):

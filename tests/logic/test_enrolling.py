@@ -51,7 +51,7 @@ def test_a_claim_with_its_token_gets_a_certificate_for_its_key_and_the_tokens_ki
     assert identity.fits(pem, KEY)
     assert identity.is_signed_by(pem, AUTHORITY.certificate)
     issued = outcome.issued
-    assert (issued.certificate, issued.serial) == (pem, found.serial)
+    assert (issued.certificate + AUTHORITY.certificate, issued.serial) == (pem, found.serial)
     assert (issued.kiosk, issued.checkpoint, issued.name) == ("k1", "cp", "k1")
     assert issued.token == TOKEN.fingerprint
 
@@ -113,7 +113,8 @@ def test_a_claim_that_comes_again_for_the_same_key_gets_the_same_certificate():
         again = shown(nonce="ee" * 16, request=request())
         outcome = DESK.claimed(again, state, at)
         assert outcome.issued is None
-        assert outcome.answer.certificate.encode() == state.certificate.certificate
+        both = state.certificate.certificate + AUTHORITY.certificate
+        assert outcome.answer.certificate.encode() == both
         assert claim.answers(outcome.answer, again, TOKEN)
 
 
