@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -70,7 +71,8 @@ class Ledger(msgspec.Struct, frozen=True):
     """All that root remembers of updates. `env` is in force; empty is the package's own.
 
     `number` is that of the newest release that was taken or refused, `package` the version of what
-    is in force, `attempts` how often release `attempted` was begun with.
+    is in force, `attempts` how often release `attempted` was begun with. `is_begun`: the services
+    were begun anew since `env` became another.
     """
 
     number: int = 0
@@ -81,6 +83,7 @@ class Ledger(msgspec.Struct, frozen=True):
     trial: Trial | None = None
     refused: str = ""
     why: str = ""
+    is_begun: bool = True
 
 
 class ThisMachine(Protocol):
@@ -136,8 +139,7 @@ class Updater:
 
     def run(self) -> None:
         """Raises `OSError` where the disk or the machine doesn't let it."""
-        begun = self._ledger.trial
-        self._put_in_force(begun_anew=begun is not None and not begun.boot)
+        self._put_in_force()
         if self._ledger.trial is None:
             self._take()
         if self._ledger.trial is not None:
@@ -255,23 +257,30 @@ class Updater:
         )
         log.info("release %d: %s is on trial", release.version, release.package)
         # On disk first: a power cut behind this line is followed by the trial, or by the way back.
-        self._write(Ledger(number=release.version, env=env, package=release.package, trial=begun))
+        self._write(
+            Ledger(
+                number=release.version,
+                env=env,
+                package=release.package,
+                trial=begun,
+                is_begun=False,
+            )
+        )
         self._put_in_force()
 
     def _try(self, begun: Trial) -> None:
         """Watch the version on trial until it has passed, failed, or this process is stopped."""
         now = self._clock.moment()
         begun = trial.booted(begun, now.boot)
-        self._note(trial=begun)
+        self._keep(trial=begun)
         watch = Watch(begun, self._limits, now.tick)
         look_every_s = min(LOOK_EVERY_S, self._limits.well_s / 4)
         look_due, save_due = now.tick, now.tick + SAVE_EVERY_S
         while not self._stopped.is_set():
             tick = self._clock.moment().tick
-            ended = self._machine.ended_by_themselves()
-            if ended or tick >= look_due:
+            seen = self._seen(tick, is_due=tick >= look_due)
+            if seen is not None:
                 look_due = tick + look_every_s
-                seen = Seen(tick=tick, restarts=ended) if ended else self._machine.look(tick)
                 judgement = watch.judge(seen)
                 if judgement.outcome is Outcome.PASSED:
                     log.info("%s has passed its trial", begun.package)
@@ -282,12 +291,35 @@ class Updater:
                     return
             if tick >= save_due:
                 save_due = tick + SAVE_EVERY_S
-                self._note(trial=watch.trial_at(tick))
+                self._keep(trial=watch.trial_at(tick))
             self._stopped.wait(min(POLL_S, look_every_s))
-        self._note(trial=watch.trial_at(self._clock.moment().tick))
+        self._keep(trial=watch.trial_at(self._clock.moment().tick))
+
+    def _seen(self, tick: float, *, is_due: bool) -> Seen | None:
+        """What is to be judged now; None if nothing is.
+
+        A version under which the machine can't even say how its services are is judged by that: it
+        must not escape by keeping the machine too busy to answer.
+        """
+        try:
+            if ended := self._machine.ended_by_themselves():
+                return Seen(tick=tick, restarts=ended)
+            return self._machine.look(tick) if is_due else None
+        except MachineError as error:
+            log.warning("the services can't be looked at: %s", error)
+            return Seen(tick=tick, faults=None)
+
+    def _keep(self, **changed: object) -> None:
+        """Note how far it is. A disk that is full, perhaps by what is on trial, ends no watch."""
+        try:
+            self._note(**changed)
+        except OSError as error:
+            log.warning("how far it is can't be noted: %s", error)
 
     def _go_back(self, begun: Trial, why: str) -> None:
         log.error("%s: %s; going back", begun.package, why)
+        with suppress(OSError):
+            self._tidy()  # room for what is to be written, where the disk is full
         self._write(
             Ledger(
                 number=begun.number,
@@ -295,6 +327,7 @@ class Updater:
                 package=begun.before_package,
                 refused=begun.package,
                 why=_short(why),
+                is_begun=False,
             )
         )
         self._put_in_force()
@@ -304,14 +337,16 @@ class Updater:
         self._note(number=number, refused=package, why=_short(why), attempts=0, attempted=0)
         self._tidy()
 
-    def _put_in_force(self, *, begun_anew: bool = False) -> None:
+    def _put_in_force(self) -> None:
         """Make the link what the ledger says, and have the services run it.
 
-        `begun_anew`: whoever began this trial ended before it was watched, perhaps in mid-change.
+        Until they do it is done again: a link alone leaves the version running that it leads from.
         """
-        if begun_anew or self._linked() != self._ledger.env:
+        if self._linked() != self._ledger.env or not self._ledger.is_begun:
             self._link()
             self._machine.restart()
+            if not self._ledger.is_begun:
+                self._keep(is_begun=True)
 
     def _linked(self) -> str:
         try:

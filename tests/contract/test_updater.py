@@ -6,7 +6,7 @@ import threading
 import msgspec
 import pytest
 
-from checkin import signed_list, updates
+from checkin import signed_list, updates, whole
 from checkin.clock import Moment
 from checkin.cose import SigningKey
 from checkin.signed_list import Release
@@ -293,8 +293,69 @@ def test_a_power_cut_at_the_way_back_ends_with_the_one_before(bench):
     bench.machine.restart = cut_the_second_time
     with pytest.raises(PowerCutError):
         bench.run()
+    bench.machine.restart = restart
     bench.run()
     assert (bench.linked, bench.told.running) == ("", "")
+
+
+def test_services_that_could_not_be_begun_anew_are_begun_by_the_next_run(bench):
+    """Else the version that was gone back from would run on, with nobody watching it."""
+    bench.arrive()
+    bench.machine.ended = ("vaora-sync",)
+    restart = bench.machine.restart
+
+    def hangs_the_second_time():
+        if bench.machine.restarts:
+            raise MachineError("systemctl: timed out")
+        restart()
+
+    bench.machine.restart = hangs_the_second_time
+    with pytest.raises(MachineError):
+        bench.run()
+    assert (bench.linked, bench.machine.restarts) == ("", 1)
+    bench.machine.restart = restart
+    bench.run()
+    assert bench.machine.restarts == 2
+    bench.run()
+    assert bench.machine.restarts == 2
+
+
+def test_a_version_that_keeps_the_machine_from_answering_is_gone_back_from(bench):
+    bench.arrive()
+    ended = bench.machine.ended_by_themselves
+
+    def hangs():
+        bench.tick += 20
+        if bench.linked:
+            raise MachineError("systemctl: timed out")
+        return ended()
+
+    bench.machine.ended_by_themselves = hangs
+    bench.run()
+    assert bench.linked == ""
+    assert "nothing can be learnt of it" in bench.told.why
+
+
+def test_a_version_that_fills_the_disk_is_gone_back_from(bench, monkeypatch):
+    bench.arrive()
+    write, left = whole.write, bench.places.folder / "incoming.deb"
+
+    def full_while_it_runs(file, *what):
+        if bench.linked and left.exists():
+            raise OSError(28, "No space left on device")
+        write(file, *what)
+
+    monkeypatch.setattr(whole, "write", full_while_it_runs)
+    restart = bench.machine.restart
+
+    def fills_once_it_runs():
+        restart()
+        bench.machine.seen = {"faults": frozenset({"outbox"} if bench.linked else ())}
+
+    bench.machine.restart = fills_once_it_runs
+    bench.run()
+    assert bench.linked == ""
+    assert "wasn't served" in bench.told.why
 
 
 def test_a_version_that_brings_the_machine_down_runs_out_of_boots(bench):
