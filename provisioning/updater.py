@@ -147,6 +147,21 @@ class Updater:
         if self._ledger.trial is None:
             self._tidy()
 
+    def booted(self) -> None:
+        """Count this start of the machine against the version on trial, before it begins.
+
+        `run` comes a minute later: a version that brings the machine down sooner would else be
+        started for ever.
+        """
+        if self._ledger.trial is None:
+            return
+        now = self._clock.moment()
+        begun = trial.booted(self._ledger.trial, now.boot)
+        self._keep(trial=begun)
+        judgement = Watch(begun, self._limits, now.tick).judge(Seen(tick=now.tick))
+        if judgement.outcome is Outcome.FAILED:
+            self._go_back(begun, judgement.why)
+
     def installed(self) -> None:
         """A package was installed by hand: what it brings wins over an update that isn't newer."""
         if self._ledger.env and not self._machine.is_older(self._version, self._ledger.package):
@@ -404,9 +419,12 @@ class Updater:
 
 
 def main() -> None:
-    """Called by vaora-update.service, and with `installed` by the package's postinst."""
+    """Called by vaora-update.service, with `booted` by vaora-trial.service at each start of the
+    machine, and with `installed` by the package's postinst.
+    """
     parser = argparse.ArgumentParser(prog="vaora-update", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("run", "installed"), default="run")
+    parser.add_argument("what", nargs="?", choices=("run", "booted", "installed"),
+                        default="run")  # fmt: skip
     parser.add_argument("--settings", type=Path, default=settings.DEFAULT_FILE)
     parser.add_argument("--well", type=float, default=Limits().well_s, metavar="SECONDS",
                         help="how long a version must be well to pass its trial")  # fmt: skip
@@ -420,9 +438,10 @@ def main() -> None:
     stopped = stop_signals()
     try:
         limits = Limits(asked.well, asked.longest)
-        if asked.what == "installed":
+        if asked.what != "run":
             # Whatever is wrong with the settings.
-            _updater(None, limits, stopped, asked.rehearsal).installed()
+            updater = _updater(None, limits, stopped, asked.rehearsal)
+            updater.installed() if asked.what == "installed" else updater.booted()
         else:
             _updater(asked.settings, limits, stopped, asked.rehearsal).run()
     except (OSError, SettingsError, SignedListError) as error:

@@ -1,7 +1,10 @@
 """Root's updater on a real disk, with a machine that does what it is told."""
 
+import configparser
 import hashlib
+import re
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,10 +15,11 @@ from checkin.cose import SigningKey
 from checkin.signed_list import Release
 from provisioning.machine import MachineError
 from provisioning.rehearsal import RehearsalError
-from provisioning.trial import MOST_BOOTS, Limits, Seen
+from provisioning.trial import MOST_BOOTS, Limits, Seen, Trial
 from provisioning.updater import CURRENT, LEDGER, MOST_ATTEMPTS, Ledger, Places, Updater
 
 KEY, OTHER = SigningKey(bytes(32)), SigningKey(bytes([1]) * 32)
+ROOT = Path(__file__).parents[2]
 PACKAGE = b"a made-up package"
 MUCH = 10**12
 
@@ -378,6 +382,47 @@ def test_a_version_that_brings_the_machine_down_runs_out_of_boots(bench):
     bench.run()
     assert bench.linked == ""
     assert "times in its trial" in bench.told.why
+
+
+def test_one_that_brings_the_machine_down_before_it_is_watched_does_so_too(bench):
+    bench.arrive()
+    bench.machine.cut_at = "restart"
+    with pytest.raises(PowerCutError):
+        bench.run()
+    bench.machine.cut_at = ""
+    for boot in range(MOST_BOOTS):
+        bench.boot = f"boot-{boot}"
+        for _ in range(2):  # begun by hand once more, it counts once
+            bench.updater().booted()
+        assert bench.linked == "env-1"
+    bench.boot = "another"
+    bench.updater().booted()
+    assert bench.linked == ""
+    assert "times in its trial" in bench.told.why
+    bench.updater().booted()
+    bench.run()
+    assert (bench.linked, bench.environments) == ("", [])
+
+
+def test_it_is_counted_at_each_start_before_the_door_begins():
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read(ROOT / "systemd/vaora-trial.service")
+    assert set(unit["Unit"]["Before"].split()) == {
+        "vaora-kiosk.service", "vaora-sync.service", "vaora-update.service",
+    }  # fmt: skip
+    assert unit["Service"]["ExecStart"] == "/usr/lib/vaora/current/bin/vaora-update booted"
+    enabled = [
+        line
+        for script in ("postinst", "postrm")
+        for line in (ROOT / f"debian/vaora.{script}").read_text().splitlines()
+        if line.startswith("units=")
+    ]
+    assert [("vaora-trial.service" in line) for line in enabled] == [True, True]
+    # As the ledger is written, with a trial and without.
+    asked = re.search("grep -q '(.*)'", unit["Service"]["ExecCondition"]).group(1)
+    begun = Trial(number=1, package="0.2.0", env="env-1", before="")
+    assert asked in msgspec.json.encode(Ledger(trial=begun)).decode()
+    assert asked not in msgspec.json.encode(Ledger()).decode()
 
 
 def test_a_package_installed_by_hand_wins_over_an_update_that_isnt_newer(bench):
