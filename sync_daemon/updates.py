@@ -83,11 +83,14 @@ class Updates:
         self._release: Release | None = None
         self._signed = b""
         self._download: Download | None = None
+        self._begin_due: float | None = None  # where the disk didn't take what had come
         self._trouble = ""
 
     @property
     def in_words(self) -> str:
         """What the state says of it."""
+        if self._begin_due is not None:
+            return self._trouble
         if self._download is not None and not self._download.is_whole:
             return self._trouble or f"downloading {self._download.percent} %"
         return self._told.in_words()
@@ -101,6 +104,8 @@ class Updates:
         if tick >= self._look_due:
             self._look_due = tick + LOOK_EVERY_S
             self._look(tick)
+        if self._begin_due is not None and tick >= self._begin_due and self._release is not None:
+            self._begin_or_put_off(self._release, tick)
         return self._wishes(self._download.steps(tick)) if self._download is not None else []
 
     def lost(self) -> None:
@@ -142,11 +147,22 @@ class Updates:
         if not self._is_wanted(release):
             return []
         self._release, self._signed = release, body
+        self._begin_or_put_off(release, tick)
+        return []
+
+    def _begin_or_put_off(self, release: Release, tick: float) -> None:
+        """Begin with what lies on the disk already. The broker says a release once a connection:
+        one that the disk doesn't take now would else wait for the next start.
+        """
+        self._begin_due = None
         try:
             self._begin(release, tick)
         except OSError as error:
-            self._put_off(f"the update can't be put down: {error}", tick)
-        return []
+            self._not_put_down(error, tick)
+
+    def _not_put_down(self, error: OSError, tick: float) -> None:
+        self._put_off(f"the update can't be put down: {error.strerror}", tick)
+        self._begin_due = tick + AGAIN_S
 
     def _is_wanted(self, release: Release) -> bool:
         known = self._release.version if self._release is not None else 0
@@ -188,23 +204,24 @@ class Updates:
 
     def _keep(self, download: Download, body: bytes, tick: float) -> list[Wish]:
         left = download.package.bytes - download.next * download.package.part_bytes
-        if self._free(self._folder) - left < RESERVE * self._min_free_bytes:
-            self._put_off("no room for the update beside the check-ins", tick)
-            return []
         try:
+            if self._free(self._folder) - left < RESERVE * self._min_free_bytes:
+                self._put_off("no room for the update beside the check-ins", tick)
+                return []
             self._write(download, body)
             self._trouble = ""
             steps = download.kept(tick)
             if download.is_whole and self._release is not None:
                 self._finish(self._release, tick)
         except OSError as error:
-            self._put_off(f"the update can't be put down: {error.strerror}", tick)
+            self._not_put_down(error, tick)
             return []
         return self._wishes(steps)
 
     def _write(self, download: Download, body: bytes) -> None:
         """Add a part, on disk before the next is asked for: it needn't come a second time."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        # Not waiting for a reader, should somebody have put a pipe there.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         opened = os.open(self._coming, flags, 0o640)
         try:
             at = download.next * download.package.part_bytes
@@ -237,6 +254,7 @@ class Updates:
     def _forget(self) -> None:
         """Root has dealt with it: its bytes are of no more use."""
         self._release, self._download, self._trouble = None, None, ""
+        self._begin_due = None
         try:
             for file in (self._folder / RELEASE, self._folder / PACKAGE):
                 file.unlink(missing_ok=True)

@@ -1,11 +1,13 @@
 """The daemon's download on a real disk: what it keeps, and what it leaves alone."""
 
 import hashlib
+import os
+import shutil
 
 import msgspec
 import pytest
 
-from checkin import VERSION, signed_list, updates
+from checkin import VERSION, signed_list, updates, whole
 from checkin.cose import SigningKey
 from checkin.signed_list import Release
 from checkin.updates import Told
@@ -189,6 +191,46 @@ def test_the_outbox_has_its_room_first(tmp_path):
     free["bytes"] += 1
     bench.turn(5, AGAIN_S)
     assert bench.arrived == (PACKAGE, signed())
+
+
+def test_what_a_full_disk_didnt_take_at_the_end_is_put_down_later(bench, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    bench.publish(signed())
+    with monkeypatch.context() as while_full:
+        while_full.setattr(whole, "write", full)
+        bench.connect()
+        bench.turn(5)
+        assert bench.updates.in_words == "the update can't be put down: No space left on device"
+        bench.turn(2, AGAIN_S)
+    assert bench.arrived is None
+    bench.turn(1, AGAIN_S)
+    assert bench.arrived == (PACKAGE, signed())
+    assert len(bench.read) == 3
+    assert bench.updates.in_words == ""
+
+
+def test_a_folder_that_somebody_removed_is_made_anew(bench):
+    digest = bench.publish(signed())
+    last = topics.update_part("arm64", digest, 2)
+    body = bench.retained.pop(last)
+    bench.connect()
+    bench.turn(5)
+    shutil.rmtree(bench.folder)
+    bench.retained[last] = body
+    bench.do(bench.updates.hear(last, body, bench.tick))
+    assert "can't be put down" in bench.updates.in_words
+    bench.turn(5, AGAIN_S)
+    assert bench.arrived == (PACKAGE, signed())
+
+
+def test_a_pipe_in_the_place_of_what_comes_holds_up_nobody(bench):
+    digest = bench.publish(signed())
+    bench.connect()
+    os.mkfifo(bench.folder / f"{digest}.part")
+    bench.turn(2)
+    assert "can't be put down" in bench.updates.in_words
 
 
 def test_not_all_begin_at_once(tmp_path):
