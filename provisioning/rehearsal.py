@@ -19,6 +19,7 @@ from typing import IO
 
 from checkin import health, outbox, settings
 from checkin.clock import Clock
+from checkin.command_line import printable
 from checkin.health import KioskHealth
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
@@ -33,6 +34,7 @@ LONGEST_S = 120.0
 TURN_S = 0.1
 SETTINGS_S = 60.0  # for a program to read a file, on the slowest board
 STOP_S = 10.0
+LAST_BYTES = 1024  # of what a program said, the line that goes into the state is among these
 
 KIOSK_USER, SYNC_USER, GROUP = "vaora-kiosk", "vaora-sync", "vaora"
 
@@ -48,7 +50,10 @@ class Programs:
     bin: Path
     as_users: bool = True
 
-    def start(self, program: str, user: str, words: list[str], said: IO[bytes]) -> "Running":
+    def start(self, program: str, user: str, words: list[str]) -> "Running":
+        # Without a name: who is rehearsed may write in the folder, and could put a link to a file
+        # of root's in the place of one that root opens there.
+        said = tempfile.TemporaryFile()  # noqa: SIM115  closed with what says it
         command = [str(self.bin / program), *words]
         # Whatever this process was told is not what a service is told.
         environment = {"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"}
@@ -64,18 +69,22 @@ class Programs:
             group=GROUP if self.as_users else None,
             extra_groups=[] if self.as_users else None,
         )
-        return Running(program, process, Path(said.name))
+        return Running(program, process, said)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     name: str
     process: subprocess.Popen[bytes]
-    said: Path
+    said: IO[bytes]
 
     def last_words(self) -> str:
-        lines = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1][:120] if lines else "without a word"
+        descriptor = self.said.fileno()
+        length = os.fstat(descriptor).st_size
+        # Not by the file's own place: the process goes on writing at it.
+        raw = os.pread(descriptor, LAST_BYTES, max(0, length - LAST_BYTES))
+        lines = raw.decode("utf-8", "replace").strip().splitlines()
+        return printable(lines[-1][:120]) if lines else "without a word"
 
     def stop(self) -> None:
         self.process.terminate()
@@ -98,22 +107,20 @@ def rehearse(
     scratch = Path(tempfile.mkdtemp(prefix="vaora-rehearsal-"))
     try:
         _for_the_group(scratch, programs)
-        _reads_the_settings(programs, settings_file, scratch)
+        _reads_the_settings(programs, settings_file)
         return _rehearse(programs, real, scratch, clock, longest_s)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _reads_the_settings(programs: Programs, file: Path, scratch: Path) -> None:
+def _reads_the_settings(programs: Programs, file: Path) -> None:
     """The settings of this kiosk are settings to the new version too."""
-    with (scratch / "settings").open("wb") as said:
-        words = ["--settings", str(file), "settings"]
-        running = programs.start("vaora-kiosk", KIOSK_USER, words, said)
-        try:
-            ended = running.process.wait(SETTINGS_S)
-        except subprocess.TimeoutExpired:
-            running.stop()
-            ended = -1
+    running = programs.start("vaora-kiosk", KIOSK_USER, ["--settings", str(file), "settings"])
+    try:
+        ended = running.process.wait(SETTINGS_S)
+    except subprocess.TimeoutExpired:
+        running.stop()
+        ended = -1
     if ended:
         raise RehearsalError(f"it can't read {file}: {running.last_words()}")
 
@@ -130,9 +137,7 @@ def _rehearse(
         before = _make_outbox(programs, made_up)
         began = clock.moment().tick
         for program, user in (("vaora-kiosk", KIOSK_USER), ("vaora-sync", SYNC_USER)):
-            with (scratch / program).open("wb") as said:
-                words = ["--settings", str(file), "run"]
-                running.append(programs.start(program, user, words, said))
+            running.append(programs.start(program, user, ["--settings", str(file), "run"]))
         _until(
             lambda: receiver.confirmed >= 1 and _is_settled(made_up, clock),
             receiver,

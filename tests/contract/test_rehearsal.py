@@ -70,6 +70,24 @@ def test_who_falls_is_found_with_their_last_words(version, rehearsed, package):
         rehearsed(version(**{package: FALLS}))
 
 
+def test_what_is_rehearsed_leads_root_to_no_file_of_its_own(version, rehearsed, tmp_path):
+    """By a link in the folder that it may write in: neither is it written over, nor told."""
+    mine = tmp_path / "mine"
+    mine.write_text("a line of root's")
+    link = (
+        "import os; from pathlib import Path\n"
+        "scratch = Path(sys.argv[sys.argv.index('--settings') + 1]).parent\n"
+        "for name in ('vaora-kiosk', 'vaora-sync', 'settings'):\n"
+        "    (scratch / name).unlink(missing_ok=True)\n"
+        f"    (scratch / name).symlink_to({str(mine)!r})\n"
+        "sys.exit('\\x1b[2Jmade to fall')"
+    )
+    with pytest.raises(RehearsalError, match="ended by itself: .*made to fall") as failed:
+        rehearsed(version(kiosk=link))
+    assert mine.read_text() == "a line of root's"
+    assert "\x1b" not in str(failed.value)
+
+
 def test_who_changes_the_form_of_the_outbox_has_no_way_back(version, rehearsed):
     with pytest.raises(RehearsalError, match="changes the form of the outbox"):
         rehearsed(version(kiosk=CHANGES_THE_FORM))

@@ -19,7 +19,7 @@ from checkin.signed_list import Revocations, SignedSettings, TrustList
 from kiosk import in_force
 from kiosk.told import Places, Told
 from kiosk.trusted import Trusted
-from sync_daemon.arrivals import Arrivals, Place
+from sync_daemon.arrivals import BYTES_PER_S, MOST_BYTES, Arrivals, Place
 from sync_daemon.broker import Message, Received
 from sync_daemon.topics import REVOCATIONS, TRUST
 from tests.contract.test_sync_loop import HERE, daemon  # noqa: F401  a fixture
@@ -423,6 +423,19 @@ def test_each_topic_has_its_file(arriving):
 def test_nobody_to_believe_is_nothing_put_down(daemon):  # noqa: F811
     daemon.turn(Received(Message(HERE.settings, signed(1)), 0))
     assert not (daemon.folder / "settings.arrived").exists()
+
+
+def test_a_broker_that_never_ends_writes_no_more_than_a_card_stands(tmp_path, monkeypatch, caplog):
+    written = []
+    monkeypatch.setattr(whole, "write", lambda _, body: written.append(len(body)))
+    arrivals = Arrivals({TRUST: Place(tmp_path / "trust.arrived", signed_list.LONGEST_FILE_BYTES)})
+    body = bytes(signed_list.LONGEST_FILE_BYTES)
+    for tick in range(86_400 // 6):
+        arrivals.hear(Message(TRUST, body))
+        arrivals.put_down(tick * 6.0)
+    assert sum(written) <= MOST_BYTES + 86_400 * BYTES_PER_S < 1.5e9
+    assert caplog.text.count("more has come than a card stands") < 200
+    assert len(written) > 100  # the last of them is put down all the same
 
 
 def test_what_a_full_disk_didnt_take_is_put_down_later(arriving, monkeypatch, caplog):
