@@ -5,12 +5,14 @@ QoS 1 messages of its own in memory, and the outbox is the only queue we have. W
 back from `wait` as values; no callback of paho's runs any code of ours but the noting of it.
 """
 
+import hashlib
 import select
 import socket
 import ssl
 import threading
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import (
@@ -73,7 +75,7 @@ class Options:
 
     host: str
     port: int
-    client_id: str
+    client_id: str  # with TLS what only who has the key can tell is added
     subscriptions: tuple[str, ...] = ()
     wishes: tuple[str, ...] = ()  # topics to read too, where the broker lets us
     will: Message | None = None
@@ -309,7 +311,7 @@ class Broker:
         v5 = self._protocol == MQTTProtocolVersion.MQTTv5
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=options.client_id,
+            client_id=_client_id(options),
             clean_session=None if v5 else options.session_s == 0,
             protocol=self._protocol,
             reconnect_on_failure=False,
@@ -511,6 +513,23 @@ def _acknowledge_at_once(sock: Any) -> None:  # noqa: ANN401
 def _pending_bytes(sock: Any) -> int:  # noqa: ANN401
     """Bytes that TLS has decrypted already: select knows nothing of them."""
     return int(sock.pending()) if isinstance(sock, ssl.SSLSocket) else 0
+
+
+def _client_id(options: Options) -> str:
+    """The name of the connection: one that only who has this key can tell.
+
+    A broker ends the connection that has a name when another comes with it, and mosquitto asks for
+    no more than some certificate of the fleet's: a stolen card could keep all others off.
+    """
+    tls = options.tls
+    if tls is None or not (tls.key_file or tls.cert_file):
+        return options.client_id
+    try:
+        key = Path(tls.key_file or tls.cert_file).read_bytes()
+    except OSError:
+        return options.client_id  # then there is no connection either, and that is said
+    secret = hashlib.sha256(b"vaora-client\0" + key).hexdigest()[:16]
+    return f"{options.client_id}-{secret}"
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:

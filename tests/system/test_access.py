@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from sync_daemon import broker as brokers
 from sync_daemon.broker import (
     Acknowledged,
     Broker,
@@ -12,6 +13,7 @@ from sync_daemon.broker import (
     Message,
     Options,
     Received,
+    Tls,
     TurnedDown,
 )
 from tests import fleet as fleets
@@ -254,8 +256,48 @@ def test_each_name_may_read_its_own_and_nothing_else(fleet, anybody, name):
     listener.broker.close()
 
 
+@pytest.fixture
+def by_any_name(monkeypatch):
+    """A stranger's own program: it connects by whichever name it likes."""
+    monkeypatch.setattr(brokers, "_client_id", lambda options: options.client_id)
+
+
+def test_who_has_a_card_ends_nobodys_connection(fleet, request):
+    """mosquitto gives a connection's name to whoever comes with it, so nobody else can tell it."""
+    made, port = fleet
+
+    def opened(name, client_id):
+        options = Options("127.0.0.1", port, client_id, tls=made.tls(name))
+        client = Client(fleet, name)
+        client.broker.close()
+        client.broker, client.heard = Broker(options), []
+        client.broker.connect()
+        client.wait_for(Connected)
+        return client
+
+    central = opened("vaora-central", "vaora-central")
+    request.getfixturevalue("by_any_name")
+    opened("vaora-claim", "vaora-central").broker.close()
+    central.drain()
+    assert central.heard == []
+    central.broker.close()
+
+
+def test_the_name_of_a_connection_stays_as_long_as_its_key(fleet, tmp_path):
+    made, _ = fleet
+    first, second = (made.tls(name) for name in ("k1", "k2"))
+    names = [
+        brokers._client_id(Options("h", 1, "vaora", tls=tls))
+        for tls in (first, first, second, Tls("ca", str(tmp_path / "x"), str(tmp_path / "x")))
+    ]
+    assert names[0] == names[1] != names[2]
+    assert names[0].startswith("vaora-")
+    assert names[3] == brokers._client_id(Options("h", 1, "vaora")) == "vaora"
+
+
+@pytest.mark.usefixtures("by_any_name")
 def test_a_card_that_takes_over_the_desks_connection_hears_nothing_of_what_waited(fleet):
-    """A client's identifier is anybody's to use; what waits is judged anew by the certificate."""
+    """What waits is judged anew by the certificate, should somebody come by the desk's name."""
     made, port = fleet
 
     def opened(name, *subscriptions):
