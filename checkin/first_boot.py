@@ -28,11 +28,8 @@ def forget(folder: Path, step: str) -> None:
 
 def failed(folder: Path) -> str | None:
     """The step that failed, or None: also where there is anything else in the file."""
-    file = folder / FILE
     try:
-        if not file.is_file():
-            return None
-        with file.open("rb") as opened:
+        with health.ordinary(folder / FILE) as opened:
             step = opened.read(LONGEST_BYTES).decode("ascii", "replace").strip()
     except OSError:
         return None

@@ -105,19 +105,19 @@ def touch(file: Path) -> None:
     replace(file, b"")
 
 
-def _ordinary(file: Path) -> BinaryIO:
-    """`file`, opened, and never something that one waits for, such as a pipe."""
-    opened = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-        opened.close()
+def ordinary(file: Path) -> BinaryIO:
+    """`file`, opened, and never something that one waits for, such as a pipe. Raises `OSError`."""
+    opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
         raise OSError(f"{file}: no ordinary file")
-    return opened
+    return os.fdopen(opened, "rb")
 
 
 def read(file: Path, kind: type[Health], *, boot: str, tick: float) -> Health | None:
     """What the other process wrote lately, or None where it is silent, dead or of another boot."""
     try:
-        with _ordinary(file) as opened:
+        with ordinary(file) as opened:
             health = msgspec.json.decode(opened.read(LONGEST_FILE_BYTES), type=kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -8,11 +8,14 @@ with the whole list of the country's card numbers at hand.
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from checkin import health
 from checkin.clock import Moment
 
 log = logging.getLogger("vaora.kiosk")
@@ -52,21 +55,29 @@ class Memory:
         )
 
     def _write(self, remembered: Remembered) -> None:
-        beside = self._file.with_suffix(".new")
+        beside = None
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            # By a name that nobody knows before, and nobody else's to read: the daemon may write in
+            # this folder, and who has the key can tell from the tags who came.
+            opened, beside = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}-")
             with open(opened, "wb") as out:  # noqa: PTH123  a descriptor
                 out.write(msgspec.msgpack.encode(remembered))
-            beside.replace(self._file)
+            Path(beside).replace(self._file)
         except OSError as error:
+            if beside is not None:
+                with suppress(OSError):
+                    Path(beside).unlink()
             # A door without this memory still serves; only a restart in mid-visit counts twice.
             log.warning("%s could not be written: %s", self._file, error)
 
 
 def _read(file: Path) -> Remembered | None:
+    """What is remembered; nothing of a file that another user made: its key may be theirs."""
     try:
-        with file.open("rb") as opened:
+        with health.ordinary(file) as opened:
+            if os.fstat(opened.fileno()).st_uid != os.geteuid():
+                return None
             return msgspec.msgpack.decode(opened.read(LONGEST_FILE_BYTES), type=Remembered)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

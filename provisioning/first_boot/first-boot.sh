@@ -353,10 +353,18 @@ take() {
     [ "$status" = 0 ] || failed "$1"
 }
 
+# Put there by a rename, which follows no link: the services may run already, and write there too.
+tell() {
+    mkdir -p "${told%/*}"
+    beside=$(mktemp "${told%/*/*}/vaora-first-boot.XXXXXX")
+    echo "$1" > "$beside"
+    chmod 644 "$beside"
+    mv -fT "$beside" "$told"
+}
+
 failed() {
     say "step $(number "$1"), $1, failed; see above, it is tried again"
-    mkdir -p "${told%/*}"
-    echo "$1" > "$told"
+    tell "$1"
     # / that stays writable is no reason not to serve; the kiosk counts the step in its idle light.
     if [ "$1" = read-only ]; then
         unfinished=$1

@@ -109,3 +109,15 @@ def test_a_partition_that_fills_the_disk_is_left_alone(disk):
     before = disk.file.read_bytes()[:512]
     step(disk)
     assert disk.file.read_bytes()[:512] == before
+
+
+def test_what_failed_is_told_by_no_link_that_a_service_put_there(tmp_path):
+    (tmp_path / "run").mkdir()
+    roots, told = tmp_path / "roots", tmp_path / "run" / "first-boot"
+    roots.write_text("root's own")
+    told.symlink_to(roots)
+    functions, _, _ = SCRIPT.read_text().partition("case ${1:-} in")
+    run("sh", "-c", f"{functions}\ntold={told}\ntell read-only")
+    assert (roots.read_text(), told.read_text()) == ("root's own", "read-only\n")
+    assert not told.is_symlink()
+    assert told.stat().st_mode & 0o777 == 0o644

@@ -2,13 +2,17 @@
 
 import os
 import stat
+import threading
+from pathlib import Path
 
 import pytest
 
-from checkin import health
+from checkin import first_boot, health
 from checkin.health import KioskHealth, SyncHealth
 from kiosk.memory import KEY_BYTES, Memory
 from tests.made_up import BOOT, FakeClock
+
+OPENED = Path("/proc/self/fd")
 
 
 @pytest.fixture
@@ -47,6 +51,40 @@ def test_nobody_else_may_read_the_key(tmp_path, clock):
     file = tmp_path / "sightings.bin"
     Memory(file, clock.moment())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_key_that_another_user_put_there_is_not_taken(tmp_path, clock, monkeypatch):
+    """The daemon shares the folder, and could tell from tags under a key of its own who came."""
+    file = tmp_path / "sightings.bin"
+    theirs = Memory(file, clock.moment()).begin.key
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    assert Memory(file, clock.moment()).begin.key != theirs
+
+
+def test_no_file_that_another_user_made_is_written_into(tmp_path, clock):
+    held = [(tmp_path / name).open("w+b") for name in ("sightings.new", "sightings.bin")]
+    Memory(tmp_path / "sightings.bin", clock.moment())
+    for one in held:
+        assert one.read() == b""
+        one.close()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("name", ["sightings.bin", "sightings.new", "first-boot"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, clock, name, make):
+    make(tmp_path / name)
+    begun, opened = [], len(list(OPENED.iterdir()))
+
+    def begin():
+        begun.append(Memory(tmp_path / "sightings.bin", clock.moment()))
+        begun.append(first_boot.failed(tmp_path))
+
+    begins = threading.Thread(target=begin, daemon=True)
+    begins.start()
+    begins.join(5)
+    assert len(begun) == 2
+    assert len(list(OPENED.iterdir())) == opened
 
 
 def test_who_is_there_is_noted_anew_though_nothing_changed(tmp_path, clock):
