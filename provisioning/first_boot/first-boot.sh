@@ -79,25 +79,25 @@ has_lights() {
     command -v pinctrl > /dev/null || [ -w /sys/class/leds/ACT/trigger ] || [ -w /sys/class/leds/led0/trigger ]
 }
 
-# Count $1 with the pins that follow.
+# Count $1 with the pins behind $2, which is how long each is lit, and then dark, seconds.
 count_out() {
-    times=$1
-    shift
+    times=$1 each=$2
+    shift 2
     while [ "$times" -gt 0 ]; do
         times=$((times - 1))
         act 1
         pins dh "$@"
-        sleep 0.3
+        sleep "$each"
         act 0
         pins dl "$@"
-        sleep 0.3
+        sleep "$each"
     done
 }
 
-# A step has begun: its number in short amber, then the Pi's LED beats on.
+# A step has begun: its number in quick amber, then the Pi's LED beats on.
 show_begun() {
     has_lights || return 0
-    count_out "$(number "$1")" "$(panel_pin red_pin 27)" "$(panel_pin green_pin 17)"
+    count_out "$(number "$1")" 0.15 "$(panel_pin red_pin 27)" "$(panel_pin green_pin 17)"
     act working
 }
 
@@ -108,7 +108,7 @@ show_failed() {
     for round in 1 2 3 4 5; do
         buzzer=0
         [ "$round" -gt 2 ] || buzzer=$(panel_pin buzzer_pin 22)
-        count_out "$(number "$1")" "$(panel_pin red_pin 27)" "$buzzer"
+        count_out "$(number "$1")" 0.3 "$(panel_pin red_pin 27)" "$buzzer"
         sleep 2
     done
 }
@@ -186,32 +186,37 @@ data_of() {
     echo "$1"
 }
 
-# Grow the partition $1 to its disk's end, mount it at $2, and grow its filesystem to its own. The
-# filesystem while it is mounted: the kernel does that in transactions, which a power cut may end.
+# Grow the partition $1 to its disk's end and its filesystem to its own, and mount it at $2. A cut
+# while the filesystem grows may cost it: then it is made anew, since nothing is in it before the
+# next step.
 data_partition() {
+    ! mountpoint --quiet "$2" || return 0
     grow_to_the_end "$1"
-    if ! mountpoint --quiet "$2"; then
-        # 1: something was corrected. An endless fsck -f is not needed for one that grows mounted.
-        e2fsck -p "$1" || [ $? = 1 ]
-        mkdir -p "$2"
-        mount -t ext4 -o noatime,nodev,nosuid "$1" "$2"
+    # Up to 2: it was mended.
+    if ! { e2fsck -f -p "$1" || [ $? -le 2 ]; }; then
+        say "the data partition is damaged, and made anew"
+        mke2fs -q -F -t ext4 -L vaora-data "$1"
     fi
     resize2fs "$1"
+    mkdir -p "$2"
+    mount -t ext4 -o noatime,nodev,nosuid "$1" "$2"
 }
 
-# Room below this is left by alignment, and never worth writing the table for, bytes.
+# Room up to this is left by alignment and by a GPT's copy, and not worth writing the table for.
+leave=8192 # sectors of 512 bytes
 grow_to_the_end() {
     name=${1##*/}
     here=/sys/class/block/$name
     [ -e "$here/partition" ] || return 0
     disk=$(readlink -f "$here/..")
-    room=$(($(cat "$disk/size") - $(cat "$here/start") - $(cat "$here/size"))) # sectors of 512 bytes
-    if [ "$room" -gt 8192 ]; then
-        # One sector is written, at once; the kernel is told by partx, since the disk is in use.
-        echo ', +' | sfdisk --quiet --no-reread --no-tell-kernel -N "$(cat "$here/partition")" "/dev/${disk##*/}"
-        sync
-        partx --update --nr "$(cat "$here/partition")" "/dev/${disk##*/}"
-    fi
+    number=$(cat "$here/partition")
+    longest=$(($(cat "$disk/size") - $(cat "$here/start"))) # sectors of 512 bytes
+    [ "$((longest - $(cat "$here/size")))" -gt "$leave" ] || return 0
+    # One sector is written, at once.
+    echo ', +' | sfdisk --quiet --no-reread --no-tell-kernel -N "$number" "/dev/${disk##*/}"
+    sync
+    # The kernel is told of this one alone: it goes on using the disk's others.
+    partx --update --nr "$number" "/dev/${disk##*/}"
 }
 
 # A line in fstab for the place $2, once.

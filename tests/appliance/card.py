@@ -29,6 +29,13 @@ datasource:
     seedfrom: file:///boot/firmware
 """
 
+# Raspberry Pi OS's tool for pins, by which first boot counts its steps.
+PINS = "/var/log/pins"
+PINCTRL = f"""\
+#!/bin/sh
+echo "$@" >> {PINS}
+"""
+
 PASSWORD = "not-really-a-password"
 
 PLACE = Place(
@@ -49,6 +56,10 @@ def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> N
     shutil.copy(package, boot / "vaora" / "vaora.deb")
     needed(boot / "vaora" / "packages")
     sums(boot / "vaora")
+    pinctrl = folder / "usr" / "bin" / "pinctrl"
+    pinctrl.parent.mkdir(parents=True)
+    pinctrl.write_text(PINCTRL)
+    pinctrl.chmod(0o755)
     cloud = folder / "etc" / "cloud" / "cloud.cfg.d"
     cloud.mkdir(parents=True)
     (cloud / "99_raspberry-pi.cfg").write_text(RASPBERRY_PI)

@@ -5,6 +5,7 @@ was ended. The tests run in their order and each goes on where the one before en
 """
 
 import json
+import random
 import sqlite3
 import sys
 from contextlib import closing
@@ -17,7 +18,8 @@ import pytest
 from checkin.blinks import STEPS
 from checkin.claim import Token
 from demo.programs import Program
-from provisioning.seed import Secrets
+from provisioning import tokens
+from provisioning.seed import SCRIPT, Secrets
 from tests import fleet
 from tests.appliance import card
 from tests.appliance.machine import Machine
@@ -60,7 +62,7 @@ def kiosk(made, package, debian_13, tmp_path_factory):
     code_frames(written / "opt" / "frames", VISITORS, blank=8)
     machine = Machine(debian_13, tmp_path_factory.mktemp("shared"), written)
     yield machine
-    print("\n".join(machine.said()[-150:]))
+    print("\n".join(line for line in machine.said() if "first boot" in line))
     machine.close()
 
 
@@ -93,7 +95,7 @@ def test_the_power_is_cut_as_each_step_begins_and_it_goes_on(kiosk):
 def test_the_door_serves_before_it_is_enrolled(kiosk):
     kiosk.wait_for_boot()
     wait_until(lambda: "on disk" in kiosk.log(KIOSK), STEP_S, "a check-in on disk")
-    assert enrolment(kiosk)["standing"] == "waiting"
+    wait_until(lambda: enrolment(kiosk)["standing"] == "waiting", STEP_S, "a claim that waits")
     assert "panel first-boot" not in kiosk.log(KIOSK)
 
 
@@ -105,10 +107,32 @@ def test_nothing_is_left_of_the_seed(kiosk, made):
     names = kiosk.run("find", "/var/lib/vaora-identity", "-printf", "%f %m %u\\n").stdout
     assert "claim.token 600 vaora-sync" in names
     # What is secret is where it is used, and nowhere else.
-    places = ["/boot", "/etc", "/var", "/usr/local", "/root", "/home", "/tmp"]
+    places = ["/boot", "/etc", "/var", "/usr/local", "/root", "/home"]
     for secret, user in ((made.secrets.token, "claim.token"), (card.PASSWORD, "10-cloud-init")):
         found = kiosk.run("grep", "-rlF", secret, *places, check=False).stdout.split()
         assert [name for name in found if user not in name] == []
+
+
+def test_each_step_was_counted_out_in_amber(kiosk):
+    """The first boot's, of which the power was cut as the first step began or soon after."""
+    told = kiosk.run("cat", card.PINS).stdout.splitlines()
+    assert told[:2] == ["set 27 op dh", "set 17 op dh"]
+    # In its last whole pass through the four that come again until they are all done.
+    assert set(told) == {f"set {pin} op {level}" for pin in (17, 27) for level in ("dh", "dl")}
+
+
+def test_a_package_that_was_changed_on_the_card_is_not_installed(kiosk):
+    kiosk.write("/root/first-boot.sh", SCRIPT.read_text())
+    seed = "/boot/firmware/vaora"
+    kiosk.run("mkdir", "-p", f"{seed}/packages")
+    kiosk.write(f"{seed}/packages.sha256", f"{'0' * 64}  vaora.deb\n")
+    kiosk.write(f"{seed}/vaora.deb", "other bytes")
+    try:
+        step = kiosk.run("sh", "/root/first-boot.sh", "step", "packages", check=False)
+    finally:
+        kiosk.run("rm", "-r", seed, "/root/first-boot.sh")
+    assert step.returncode != 0
+    assert "write the card again" in step.stdout
 
 
 def enrolment(machine):
@@ -169,17 +193,24 @@ def used(made):
 
 
 def forged(made):
-    mine = secrets(made)
-    return Secrets(mine.claim_pem, Token(bytes(16)).text)
+    """Of this fleet, and yet not what it made: the right fingerprint can't be had without it."""
+    return Secrets(secrets(made).claim_pem, Token(bytes(16)).text)
 
 
 def expired(made):
-    month = timedelta(days=30)
-    mine = secrets(made, at=fleet.now() - month, days=1)
-    return Secrets(secrets_of_another_card(made), mine.token)
+    """A drawer's: the card's credential still opens the broker, the token's time is over."""
+    with made.fleet.register() as register:
+        late = tokens.new_token(
+            register, card.KIOSK, card.CHECKPOINT, at=fleet.now() - timedelta(days=30), days=1,
+            random=random.randbytes,
+        )  # fmt: skip
+    return Secrets(made.secrets.claim_pem, late.text)
 
 
-@pytest.mark.parametrize(("claim", "why"), [(used, "refused: used"), (expired, "refused: expired")])
+@pytest.mark.parametrize(
+    ("claim", "why"),
+    [(used, "refused: used"), (expired, "refused: expired"), (forged, "refused: unknown")],
+)
 def test_a_token_that_is_no_good_is_refused_and_it_says_so(kiosk, made, claim, why):
     replace_claim(kiosk, claim(made))
     wait_until(lambda: enrolment(kiosk)["standing"] == why, STEP_S, why)
