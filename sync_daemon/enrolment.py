@@ -13,6 +13,7 @@ from typing import Protocol
 from checkin import claim, first_boot
 from checkin.claim import Claim, Token
 from checkin.clock import Clock, Moment
+from checkin.words import N_
 from sync_daemon import claiming, topics
 from sync_daemon.broker import (
     Acknowledged,
@@ -44,6 +45,8 @@ REFUSED = "refused"  # followed by ": " and the word for why
 
 # The step of first boot that is the daemon's: the kiosk counts it out in its idle light.
 STEP = "enrolment"
+
+NOTHING = N_("neither a certificate nor a claim there")
 
 
 class ClaimLink(Protocol):
@@ -142,7 +145,7 @@ class Enrolment:
             self._enrolled()
         elif not self._identity.can_claim:
             folder = self._identity.file.parent
-            self._stand(MISSING, f"neither a certificate nor a claim in {folder}")
+            self._stand(MISSING, f"{NOTHING}: {folder}")
 
     def _begin_anew(self) -> None:
         self._link.close()
