@@ -592,6 +592,18 @@ def is_of_an_earlier_form(path: Path) -> bool:
     return bool(set(FORMS) - done)
 
 
+def form(path: Path) -> tuple[str, ...]:
+    """The tables of the file at `path`: a version that changes them can't be gone back from.
+
+    Raises `OutboxError`.
+    """
+    with _trouble(f"{path}: its form"):
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S)) as db:
+            made = db.execute("select sql from sqlite_master where sql is not null order by name")
+            return tuple(sql for (sql,) in made)
+
+
 def look_through(path: Path) -> str:
     """What is wrong with the file at `path`, in words; empty where it is sound. Reads only."""
     try:

@@ -389,6 +389,15 @@ class Broker(Section, frozen=True):
     state_every_s: Annotated[
         float, Meta(ge=1, le=86_400, description="seconds between two states while nothing changes")
     ] = 60.0
+    update_spread_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="seconds within which a kiosk begins to download an update; each draws its "
+            "own, so that a province of them doesn't download at once",
+        ),
+    ] = 1800.0
 
 
 class Settings(Section, frozen=True):

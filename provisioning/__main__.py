@@ -11,6 +11,7 @@ from provisioning.commands.image import image
 from provisioning.commands.init import init
 from provisioning.commands.label import label
 from provisioning.commands.passes import pass_
+from provisioning.commands.release import release
 from provisioning.commands.retire import retire
 from provisioning.commands.send import send
 
@@ -43,6 +44,7 @@ main.add_command(pass_)
 # kiosks far away
 main.add_command(fleet)
 main.add_command(send)
+main.add_command(release)
 
 
 if __name__ == "__main__":

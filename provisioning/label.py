@@ -11,7 +11,7 @@ from checkin import blinks
 from checkin.words import _
 from provisioning import qr
 from provisioning.blink_words import LIGHTS, PARTS, STEPS
-from provisioning.paper import SMALLEST_PT, STEP_PT, Paper, Place
+from provisioning.paper import SMALLEST_PT, STEP_PT, Paper, PaperError, Place
 
 WIDTH_MM, HEIGHT_MM = 100.0, 148.0
 MARGIN_MM = 5.0
@@ -59,13 +59,16 @@ def pdf(labels: Iterable[Label], *, at: datetime) -> bytes:
     paper = Paper(WIDTH_MM, HEIGHT_MM, title=_("Kiosk labels"), at=at)
     for label in labels:
         paper.begin_page()
-        _draw(paper, label)
+        try:
+            _draw(paper, label)
+        except PaperError as error:
+            raise PaperError(f"{label.kiosk}: {error}") from error
     return paper.pdf()
 
 
 def _draw(paper: Paper, label: Label) -> None:
     top = _lights(paper, _head(paper, label) + GAP_MM) + GAP_MM
-    below = HEIGHT_MM - MARGIN_MM - FOOT_MM - top
+    below = HEIGHT_MM - MARGIN_MM - FOOT_MM - GAP_MM - top
     parts = [PARTS[name] for name in blinks.PARTS]
     steps = [STEPS[name] for name in blinks.STEPS]
     _counted(paper, Place(MARGIN_MM, top, PARTS_MM, below), _("Self-test, red blinks"), parts)
@@ -97,7 +100,7 @@ def _head(paper: Paper, label: Label) -> float:
 
 def _lights(paper: Paper, top: float) -> float:
     """What a visitor sees and hears; returns where it ends."""
-    titles = (_("light"), _("sound"), _("meaning"))
+    titles = (_("you see"), _("you hear"), _("it means"))
     place = Place(MARGIN_MM, top, INNER_MM, TITLE_MM)
     bottom = _table(paper, place, LIGHT_WIDTHS_MM, [titles], bold=(0, 1, 2))
     paper.line(MARGIN_MM, bottom, INNER_MM)

@@ -172,7 +172,7 @@ def picture(pdf: bytes, dpi: int) -> bytes:
 
 def unprintable(text: str) -> str:
     """Those of the letters in `text` that can't be printed as they should be."""
-    letters = _letters(FONTS / REGULAR) & _letters(FONTS / BOLD)
+    letters = _letters(FONTS)
     return "".join(
         dict.fromkeys(
             each
@@ -185,11 +185,11 @@ def unprintable(text: str) -> str:
 
 
 @cache
-def _letters(font: Path) -> frozenset[int]:
+def _letters(_fonts: Path) -> frozenset[int]:
+    """Those that both fonts have."""
     pdf = _fpdf().FPDF()
     _add_fonts(pdf)
-    style = "B" if font.name == BOLD else ""
-    return frozenset(pdf.fonts[FAMILY + style].cmap)
+    return frozenset(pdf.fonts[FAMILY].cmap) & frozenset(pdf.fonts[FAMILY + "B"].cmap)
 
 
 def _add_fonts(pdf: "FPDF") -> None:

@@ -5,7 +5,7 @@ words is for people: who it is for, until when, and the id by which it is called
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from checkin.words import N_, _, plural
 from provisioning import qr
@@ -87,7 +87,7 @@ def _texts(
     yield _(KINDS[row.kind]), 11, 7, True
     yield row.holder, 11, 15.5, False
     yield _("from {time}").format(time=_time(row.begins, zone)), 7.5, 3.4, False
-    yield _("until {time}").format(time=_time(row.ends, zone)), 7.5, 3.4, True
+    yield _("until {time}").format(time=_end(row.ends, zone)), 7.5, 3.4, True
     yield _at(paper, row.checkpoints.split(), width_mm), 7.5, PLACES_MM, False
     if row.form_number:
         yield _("form {number}").format(number=row.form_number), 7.5, 4.5, False
@@ -108,3 +108,11 @@ def _at(paper: Paper, places: list[str], width_mm: float) -> str:
 def _time(at: datetime, zone: timezone) -> str:
     """In the order of the day and of Viet Nam: 07:30 01/12/2026."""
     return f"{at.astimezone(zone):%H:%M %d/%m/%Y}"
+
+
+def _end(at: datetime, zone: timezone) -> str:
+    """A day's end is 24:00 of that day: who reads 00:00 and the next one comes a day too late."""
+    local = at.astimezone(zone)
+    if (local.hour, local.minute) != (0, 0):
+        return _time(at, zone)
+    return f"24:00 {local - timedelta(days=1):%d/%m/%Y}"

@@ -46,17 +46,20 @@ class PassesError(ValueError):
 PassId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
 class Row(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "until"}):
     """A pass in the list. Times are ISO 8601 in UTC; an empty `checkpoints` is all of them."""
 
     pass_id: PassId
     kind: PassKind
     holder: str
-    begins: datetime
-    ends: datetime
+    begins: Moment
+    ends: Moment
     checkpoints: str
     form_number: str
-    issued_at: datetime
+    issued_at: Moment
     revoked_at: str = ""  # empty: it counts
 
     def state(self, at: datetime) -> State:

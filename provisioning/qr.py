@@ -9,6 +9,7 @@ import segno
 # Level Q survives a quarter of its modules lost: a pass lives in a pocket for a day.
 LEVEL = "q"
 MODULE_PX = 8
+FRAME_MODULE_PX = 6
 
 # The quiet zone that ISO/IEC 18004 asks for.
 QUIET_MODULES = 4
@@ -59,3 +60,16 @@ def runs(rows: Sequence[bytes]) -> Iterator[Run]:
             end = len(row) if end < 0 else end
             yield Run(begin, y, end - begin)
             begin = row.find(1, end)
+
+
+def frame(text: str) -> bytes:
+    """The code of `text` as a grey image (PGM), as a camera would see it held straight."""
+    quiet = bytes(QUIET_MODULES)
+    rows = [quiet + row + quiet for row in modules(text)]
+    empty = [bytes(len(rows[0]))] * QUIET_MODULES
+    grey = [
+        bytes(0 if dark else 255 for dark in row for _ in range(FRAME_MODULE_PX))
+        for row in (*empty, *rows, *empty)
+        for _ in range(FRAME_MODULE_PX)
+    ]
+    return b"P5\n%d %d\n255\n" % (len(grey[0]), len(grey)) + b"".join(grey)

@@ -77,10 +77,10 @@ class Sheet:
     mistakes: tuple[Mistake, ...]
 
 
-def read(content: bytes) -> Sheet:
+def read(content: bytes, *, fewest_columns: int = 2) -> Sheet:
     """The table in `content`. Raises `SheetError` where there is none."""
     lines = _lines(_text(content))
-    separator, lines = _separator(lines)
+    separator, lines = _separator(lines, fewest_columns)
     rows = list(_rows(lines, separator))
     if not rows:
         raise _unreadable(
@@ -152,7 +152,7 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _separator(lines: list[str]) -> tuple[str, list[str]]:
+def _separator(lines: list[str], fewest_columns: int) -> tuple[str, list[str]]:
     """What stands between cells, and the lines without the one that only says so."""
     first = lines[0].strip()
     # Excel's own line; kept as an empty one, so that the numbers stay right.
@@ -161,7 +161,7 @@ def _separator(lines: list[str]) -> tuple[str, list[str]]:
     header = next((line for line in lines if line.strip(SEPARATORS + ' "')), "")
     bare = re.sub(r'"[^"]*"', "", header)
     separator = max(SEPARATORS, key=bare.count)
-    if header and not bare.count(separator):
+    if header and bare.count(separator) + 1 < fewest_columns:
         raise _unreadable(
             _("the header has one column only"),
             _("put commas, semicolons or tabs between the columns, as the template has them"),

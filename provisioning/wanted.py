@@ -100,7 +100,7 @@ class Survey:
 def survey(content: bytes, desk: Desk) -> Survey:
     """What the CSV file `content` wants; all its mistakes, if it has any."""
     try:
-        found = sheet.read(content)
+        found = sheet.read(content, fewest_columns=1)  # names alone are a list
     except SheetError as error:
         return Survey((), (error.mistake,))
     places, mistakes = _header(found.header)
@@ -124,6 +124,11 @@ def one(cells: Mapping[str, str], desk: Desk) -> Wanted:
         _checkpoints(cells, desk),
         _form_number(cells, desk),
     )
+
+
+def tidy(name: str) -> str:
+    """`name` in composed letters, with single spaces: two spellings of one name are one."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
 def template() -> str:
@@ -194,7 +199,7 @@ def _judged(row: Row, places: Mapping[str, int], desk: Desk) -> Sequence[Wanted 
 
 
 def _holder(row: Mapping[str, str], desk: Desk) -> str:
-    holder = unicodedata.normalize("NFC", " ".join(row.get("holder", "").split()))
+    holder = tidy(row.get("holder", ""))
     if not holder:
         raise UnfitError("holder", "", _("nobody's name"), _("write who it is for"))
     if len(holder) > passes.LONGEST_HOLDER:

@@ -6,21 +6,24 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 
 import click
 
-from checkin import VERSION, event, lock, names, recovery, stick
+from checkin import VERSION, event, lock, names, recovery, signed_list, stick, updates
 from checkin.clock import Clock, SystemClock
 from checkin.command_line import leave_no_traces, load, not_over, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
 from checkin.outbox import Outbox, OutboxError
 from checkin.settings import Settings
+from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
-from sync_daemon import certificate, enrolment, enrolment_words, identity, status
+from sync_daemon import broker as brokers
+from sync_daemon import certificate, enrolment, enrolment_words, identity, status, topics
 from sync_daemon.arrivals import arrivals
 from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
@@ -38,6 +41,7 @@ from sync_daemon.topics import (
     encode,
     read_receipt,
 )
+from sync_daemon.updates import Updates
 
 log = logging.getLogger("vaora.sync")
 
@@ -416,8 +420,42 @@ def make_loop(loaded: Settings, outbox: Outbox, claims: Enrolment | None = None)
         certificate_files=partial(certificate.files, tls) if tls else tuple,
         confirm=broker.confirm,
         enrolment=partial(_standing, own, claims),
-        renewing=Renewing(own, address.kiosk, random.random) if own and claims is None else None,
+        renewing=_renewing(own, address, options) if claims is None else None,
+        updates=_updates(loaded),
     )
+
+
+def _updates(loaded: Settings) -> Updates | None:
+    """What downloads updates; None where none could be believed, or is made for this machine."""
+    arch = updates.architecture()
+    if not loaded.policy.authority or not arch:
+        return None
+    try:
+        authority = signed_list.public_key(loaded.policy.authority)
+    except SignedListError:
+        return None  # the kiosk says so
+    return Updates(
+        arch=arch,
+        authority=authority,
+        folder=Path(loaded.kiosk.data_dir) / updates.ARRIVED_FOLDER,
+        min_free_bytes=loaded.outbox.min_free_mb * 1_000_000,
+        spread_s=loaded.broker.update_spread_s,
+        jitter=random.random,
+    )
+
+
+def _renewing(own: Identity | None, address: Address, options: Options) -> Renewing | None:
+    """What renews the certificate, where it is the daemon's to renew."""
+    if own is None or options.tls is None:
+        return None
+    return Renewing(own, address.kiosk, random.random, partial(_tried, options, options.tls))
+
+
+def _tried(options: Options, tls: Tls, file: Path) -> str:
+    """Why the broker doesn't let in who shows the certificate in `file`; empty if it does."""
+    tls = replace(tls, cert_file=str(file), key_file=str(file))
+    name = f"{options.client_id}-tried"  # beside the connection that stands
+    return brokers.tried(Options(options.host, options.port, name, tls=tls))
 
 
 def _certificate(tls: Tls | None, clock: Clock) -> Certificate:
@@ -445,6 +483,8 @@ def _options(loaded: Settings, address: Address, wishes: tuple[str, ...]) -> Opt
     tls = Tls(broker.ca_file, broker.cert_file, key_file) if broker.tls else None
     if identity.of(loaded) is not None:
         wishes += (address.certificate,)
+    if loaded.policy.authority and (arch := updates.architecture()):
+        wishes += (topics.update(arch),)
     return Options(
         host=broker.host,
         port=broker.port,

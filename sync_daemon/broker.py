@@ -38,6 +38,10 @@ CONNECT_TIMEOUT_S = 10.0
 
 HANGS = text("the look-up of its name still hangs; is the network's name server there?")
 
+# For the broker's word on a certificate that is tried; with the above well within the watchdog.
+TRIED_S = 10.0
+_TRIED_TURN_S = 0.1
+
 # Tries in MQTT 5 without an answer, in a row, before an unknown broker is asked in MQTT 3.1.1.
 UNANSWERED = 2
 
@@ -222,6 +226,16 @@ class Broker:
             properties = _typed(content_type)
         sent = self._client.publish(message.topic, message.body, 1, retain, properties)
         return sent.mid
+
+    def read(self, topic: str) -> None:
+        """Subscribe to one more topic, for as long as this connection stands."""
+        if self._client is not None:
+            self._client.subscribe(topic, 1)
+
+    def leave(self, topic: str) -> None:
+        """Unsubscribe from it again."""
+        if self._client is not None:
+            self._client.unsubscribe(topic)
 
     def acknowledge(self, received: Received) -> None:
         """Say that `received` is safe here (with `acknowledge_by_hand`)."""
@@ -435,6 +449,28 @@ class Broker:
                     f"the name {self._options.client_id}"
                 )
             )
+
+
+def tried(options: Options) -> str:
+    """Why the broker doesn't let us in so; empty if it does. Takes some seconds, and says goodbye.
+
+    In TLS 1.3 it judges our certificate after the connection stands, so its own word is waited for.
+    """
+    link = Broker(options)
+    try:
+        link.connect()
+        for _ in range(round(TRIED_S / _TRIED_TURN_S)):
+            for heard in link.wait(_TRIED_TURN_S):
+                match heard:
+                    case Connected():
+                        return ""
+                    case Lost(reason):
+                        return reason
+    except BrokerError as error:
+        return str(error)
+    finally:
+        link.close()
+    return "no answer"
 
 
 def _lost(what: str, reason: ReasonCode) -> Lost:

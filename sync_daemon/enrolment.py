@@ -122,6 +122,12 @@ class Enrolment:
             self._hear(one, self._clock.moment())
         return []
 
+    def read(self, topic: str) -> None:
+        """Nothing is read before there is a certificate."""
+
+    def leave(self, topic: str) -> None:
+        """Nor left."""
+
     def close(self, *, with_will: bool = False) -> None:
         """The loop gives up the link that it never had; the claim's own stays."""
 

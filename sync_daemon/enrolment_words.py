@@ -13,6 +13,7 @@ from checkin.words import N_, _, known
 from sync_daemon import identity
 from sync_daemon.enrolment import ENROLLED, MISSING, NO_BROKER, REFUSED, WAITING
 from sync_daemon.identity import Identity, IdentityFolderError
+from sync_daemon.renewal import NOT_TAKEN
 
 STANDINGS = {
     "": N_("not in use: cert_file and key_file under [broker] are not one file"),
@@ -33,6 +34,7 @@ CURES = {
     WAITING: N_("run `vaora-provision enrol` in the fleet's folder: it answers claims"),
     REFUSED: NEW_CARD,
 }
+BROKER_REFUSES = N_("the broker doesn't take the new certificate: is its kiosks.pem the fleet's?")
 # A desk that was set up anew from nothing knows no token; its register may come back.
 UNKNOWN = N_("is it the right fleet's folder that `vaora-provision enrol` runs in? Else {new_card}")
 RETIRED = N_("a retired kiosk stays so; give it a new name in the inventory, and write a new card")
@@ -155,9 +157,15 @@ def in_words(told: Enrolment) -> Iterator[str]:
         when = _("from {at} on").format(at=told.renew_at[:16].replace("T", " "))
         yield _line(_("renewal"), when)
     if told.renewal_refused:
-        why = claim.REFUSALS.get(told.renewal_refused, told.renewal_refused)  # type: ignore[call-overload]
-        yield _line(_("renewal"), _("refused: {why}").format(why=_(why)))
+        why = _why_not_renewed(told.renewal_refused)
+        yield _line(_("renewal"), _("refused: {why}").format(why=why))
         yield _line(_("to do"), _(ASK_FLEET))
+
+
+def _why_not_renewed(word: str) -> str:
+    if word == NOT_TAKEN:
+        return _(BROKER_REFUSES)
+    return _(claim.REFUSALS.get(word, word))  # type: ignore[call-overload]
 
 
 def as_json(told: Enrolment) -> bytes:

@@ -28,6 +28,7 @@ CLAIM = "claim.pem"
 TOKEN = "claim.token"  # noqa: S105  a name
 REQUEST = "request.json"
 RENEWAL = "renewal.json"
+TRIAL = "trial.pem"
 
 # What lies here is keys, certificates and requests, of under 1 kB each.
 LONGEST_FILE_BYTES = 65_536
@@ -143,17 +144,35 @@ class Identity:
         _write(file, msgspec.json.encode(made))
         return made
 
-    def install(self, certificate: bytes, asked: Request, at: datetime | None) -> None:
+    def install(
+        self,
+        certificate: bytes,
+        asked: Request,
+        at: datetime | None,
+        tried: Callable[[Path], str] | None = None,
+    ) -> None:
         """Put a certificate and its key in the place of the old ones, if it is what was asked for.
 
-        Raises `IdentityFolderError`, and then nothing has changed.
+        `tried` says why the broker doesn't take what lies in a file, empty where it does. Raises
+        `IdentityFolderError`, and then nothing has changed.
         """
         found = _certificate(certificate, "the certificate that came")
         if not _fits(certificate, asked.key.encode()):
             raise IdentityFolderError(N_("the certificate that came is for another key"))
         if wrong := _trouble(found, asked.name, at):
             raise IdentityFolderError(f"the certificate that came {wrong}")
-        _write(self.file, certificate.rstrip() + b"\n" + asked.key.encode())
+        both = certificate.rstrip() + b"\n" + asked.key.encode()
+        if tried is not None and (why := self._tried(both, tried)):
+            raise IdentityFolderError(f"the broker doesn't take the certificate that came: {why}")
+        _write(self.file, both)
+
+    def _tried(self, both: bytes, tried: Callable[[Path], str]) -> str:
+        file = self.file.with_name(TRIAL)
+        _write(file, both)
+        try:
+            return tried(file)
+        finally:
+            _remove(file)
 
     def tidy(self) -> None:
         """Remove what claimed the certificate that is there now. Raises `IdentityFolderError`.

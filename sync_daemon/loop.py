@@ -27,6 +27,7 @@ from sync_daemon.certificate import EXPIRED, NOT_YET_VALID, Certificate
 from sync_daemon.protocol import Action, Connect, Disconnect, Link, Publish, Rows, Sender, Settle
 from sync_daemon.renewal import Renewing
 from sync_daemon.topics import Address, MessageError, OutboxState, Receipt, State
+from sync_daemon.updates import Read, Updates, Wish
 
 log = logging.getLogger("vaora.sync")
 
@@ -61,6 +62,8 @@ class BrokerLink(Protocol):
 
     def connect(self) -> None: ...
     def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int: ...
+    def read(self, topic: str) -> None: ...
+    def leave(self, topic: str) -> None: ...
     def wait(self, timeout_s: float) -> list[Heard]: ...
     def close(self, *, with_will: bool = False) -> None: ...
 
@@ -85,9 +88,11 @@ class SyncLoop:
         certificate_files: Callable[[], object] = tuple,
         arrivals: Arrivals | None = None,
         confirm: Literal["central", "broker"] = "central",
+        updates: Updates | None = None,
         enrolment: Callable[[], tuple[str, str]] = lambda: ("", ""),
         renewing: Renewing | None = None,
     ) -> None:
+        self._updates = updates
         self._enrolment = enrolment
         self._renewing = renewing
         self._renewal_mid: int | None = None
@@ -152,6 +157,15 @@ class SyncLoop:
         self._arrivals.put_down(now.tick)
         if now.tick >= self._disk_due:
             self._use_disk(now)
+        if self._updates is not None and self._online:
+            self._wish(self._updates.turn(now.tick))
+
+    def _wish(self, wishes: list[Wish]) -> None:
+        for wish in wishes:
+            if isinstance(wish, Read):
+                self._broker.read(wish.topic)
+            else:
+                self._broker.leave(wish.topic)
 
     def _do_what_is_due(self, now: Moment) -> None:
         was_silent = self._sender.silent
@@ -256,6 +270,8 @@ class SyncLoop:
             self._hear_receipt(message, now)
         elif message.topic == self._address.certificate:
             self._hear_certificate(message.body, now)
+        elif self._updates is not None and message.topic.startswith(self._updates.topic):
+            self._wish(self._updates.hear(message.topic, message.body, now.tick))
         else:
             self._arrivals.hear(message)
 
@@ -312,6 +328,8 @@ class SyncLoop:
                     self._connect(now)
                 case Disconnect(reason):
                     self._broker.close(with_will=True)
+                    if self._updates is not None:
+                        self._updates.lost()
                     self._numbers.clear()
                     self._log_lost(reason, now)
                 case Publish(number, first, through, count, body):
@@ -336,6 +354,8 @@ class SyncLoop:
     def _lost(self, reason: str, now: Moment, *, patient: bool = False) -> None:
         self._sender.lost(now.tick, patient=patient)
         self._broker.close()
+        if self._updates is not None:
+            self._updates.lost()
         self._numbers.clear()
         self._log_lost(reason, now)
 
@@ -436,9 +456,11 @@ class SyncLoop:
         faults += ["outbox-went-back"] if self._went_back else []
         faults += ["outbox-set-aside"] if damaged_files(self._outbox.path) else []
         faults += [] if room == "plenty" else [f"outbox-{room}"]
+        faults += self._updates.faults if self._updates is not None else []
         return State(
             online=True,
             version=VERSION,
+            update=self._updates.in_words if self._updates is not None else "",
             boot=now.boot,
             at=now.at.isoformat(),
             clock_synced=now.synced,
@@ -547,5 +569,6 @@ def _worth_saying(state: State, outbox: OutboxState) -> tuple[object, ...]:
     """`set_aside` is among it: the central names more refusals once it knows that these came."""
     machine = (state.faults, state.clock_synced, state.camera, state.undervoltage)
     signed = (state.settings_version, state.trust_version, state.revocations_version)
-    told = (*signed, state.not_taken)
+    # An update's percents come with the next state.
+    told = (*signed, state.not_taken, state.update.partition(" ")[0])
     return (*machine, *told, outbox.gone, outbox.set_aside, state.anchors)

@@ -1,9 +1,15 @@
-"""A certificate is renewed over the connection that it makes, at two thirds of its life."""
+"""A certificate is renewed over the connection that it makes, at two thirds of its life.
+
+The new one is tried at the broker before it takes the place of the old: an authority that the
+broker doesn't know, from a backup or by mistake, would else lock out a whole fleet, one by one.
+"""
 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
+from typing import Literal
 
 from checkin import claim
 from checkin.claim import Refusal, Renewal
@@ -19,11 +25,22 @@ log = logging.getLogger("vaora.sync")
 SPREAD_PART = 0.001
 
 
+# In the place of a refusal's word: there is a certificate, but it is of no use.
+NOT_TAKEN: Literal["not-taken"] = "not-taken"
+
+
 class Renewing:
     """Asks for a new certificate with a new key when it is time, and puts it in its place."""
 
-    def __init__(self, identity: Identity, name: str, jitter: Callable[[], float]) -> None:
-        self.refused: Refusal = ""
+    def __init__(
+        self,
+        identity: Identity,
+        name: str,
+        jitter: Callable[[], float],
+        tried: Callable[[Path], str],
+    ) -> None:
+        self.refused: Refusal | Literal["not-taken"] = ""
+        self._tried = tried
         self._identity = identity
         self._name = name
         self._jitter = jitter
@@ -75,8 +92,9 @@ class Renewing:
 
     def _install(self, certificate: bytes, asked: Request, now: Moment) -> bool:
         try:
-            self._identity.install(certificate, asked, now.at if now.synced else None)
+            self._identity.install(certificate, asked, now.at if now.synced else None, self._tried)
         except IdentityFolderError as error:
+            self.refused = NOT_TAKEN
             self._say(f"the renewed certificate can't be taken: {error}")
             return False
         self.refused, self._asked, self._begin_tick, self._said = "", None, None, ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from checkin import health
+from checkin import health, updates
 from checkin.clock import Moment
 from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
@@ -50,6 +50,10 @@ CURES = {
     "settings": N_("settings that came over the network are not taken: see the log of vaora-kiosk"),
     "revocations": N_("the list of revoked passes is stale or can't be used: send a newer one"),
     "trust": N_("the trust list is stale or can't be used: send a newer one"),
+    "update-refused": N_(
+        "a package update wasn't taken, the version before goes on; send another: "
+        "`vaora-provision release`"
+    ),
     "outbox-set-aside": N_("a damaged outbox lies aside: `vaora-sync recover` reads what is left"),
 }
 
@@ -88,6 +92,7 @@ class Status(msgspec.Struct, frozen=True):
     trust_days: float | None
     revocations_days: float | None
     faults: list[str]
+    update: str = ""
 
 
 def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
@@ -106,6 +111,8 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
     if sync and sync.certificate_trouble:
         faults |= set(certificate_faults(sync.certificate_trouble, synced=now.synced))
     faults |= set(enrolment_words.faults(sync)) if sync else set()
+    told = updates.read_told()
+    faults |= {"update-refused"} if told.refused else set()
     return Status(
         checkpoint=loaded.kiosk.checkpoint,
         kiosk=loaded.kiosk.id,
@@ -132,6 +139,7 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
         trust_days=kiosk.trust_days if kiosk else None,
         revocations_days=kiosk.revocations_days if kiosk else None,
         faults=sorted(faults),
+        update=told.in_words(),
     )
 
 
@@ -156,6 +164,8 @@ def in_words(status: Status) -> Iterator[str]:
     if words := enrolment_words.in_short(status.enrolment, status.enrolment_trouble):
         yield _line(_("enrolment"), printable(words))
     yield from _what_has_an_end(status)
+    if status.update:
+        yield _line(_("update"), printable(known(status.update)))
 
 
 def _what_waits(status: Status) -> Iterator[str]:

@@ -170,7 +170,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     `temperature_c` and `undervoltage` are None where the machine can't tell, the ages of the signed
     lists and the days that the certificate is still good where there is none or no clock. The three
     versions are of what is signed and in force; `not_taken` says why something else that came is
-    not. `last_checkin_at` is as the kiosk believed, None where no check-in is left on it.
+    not. `last_checkin_at` is as the kiosk believed, None where no check-in is left on it. `update`
+    says in words what goes on with a package: "downloading 40 %", "on trial 0.2.0", "refused
+    0.2.0: …".
     """
 
     online: bool
@@ -195,6 +197,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     ] = []
     last_checkin_at: str | None = None
     anchors: Annotated[list[Anchor], Meta(max_length=MOST_ANCHORS)] = []
+    update: Annotated[str, Meta(max_length=200)] = ""
 
 
 _encoder = msgspec.json.Encoder()

@@ -25,6 +25,8 @@ PURE = (
     "kiosk.logic",
     "kiosk.ports",
     "sync_daemon.claiming",
+    "provisioning.trial",
+    "sync_daemon.download",
     "sync_daemon.protocol",
     "sync_daemon.reasons",
     "sync_daemon.topics",
@@ -87,6 +89,8 @@ MAY_IMPORT = {
     "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.certificate": ANY | {"checkin.identity", "checkin.marks", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
+    "sync_daemon.download": HARMLESS,
+    "sync_daemon.updates": ANY | {"checkin", "sync_daemon.download", "sync_daemon.topics"},
     "sync_daemon.loop": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.__main__": ANY | {"checkin", "sync_daemon"},
     "sync_daemon": HARMLESS,
@@ -110,6 +114,12 @@ MAY_IMPORT = {
         "sync_daemon.broker",
         "sync_daemon.topics",
     },
+    "provisioning.releases": ANY
+    | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
+    # The central of a rehearsal speaks the central's own protocol.
+    "provisioning.loopback": ANY | {"sync_daemon.protocol", "sync_daemon.topics"},
+    # Judges what it was told; knows nobody.
+    "provisioning.trial": HARMLESS,
     "provisioning.fleet_table": HARMLESS | {"checkin.words", "sync_daemon.topics"},
     "provisioning.commands": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
@@ -170,6 +180,7 @@ CALLED_AT_IMPORT = {
     "File", "maketrans", "ord",
     "Name", "Box", "datetime", "replace", "Reason", "Broker", "database", "key_file", "main",
     "Connected", "settings_option", "add_command", "fleet_option", "ContextVar", "N_", "text",
+    "Judgement",
     "get_args", "Pace", "Column", "one_of", "Meaning", "language_option", "pdf_option", "join",
 }  # fmt: skip
 

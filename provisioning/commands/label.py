@@ -79,6 +79,7 @@ def _label(place: Place, settings: FleetSettings) -> Label:
 
 
 def _write(target: Path, made: Sequence[Label], at: datetime, *, together: bool) -> None:
+    all_of_them = labels.pdf(made, at=at)  # before anything is written: one that can't be is said
     try:
         target.mkdir(parents=True, exist_ok=True)
         for one in made:
@@ -86,7 +87,7 @@ def _write(target: Path, made: Sequence[Label], at: datetime, *, together: bool)
             whole.write(target / f"{one.kiosk}.pdf", pdf, mode=0o644)
             whole.write(target / f"{one.kiosk}.png", paper.picture(pdf, PICTURE_DPI), mode=0o644)
         if together:
-            whole.write(target / ALL_NAME, labels.pdf(made, at=at), mode=0o644)
+            whole.write(target / ALL_NAME, all_of_them, mode=0o644)
     except OSError as error:
         raise PaperError(
             f"{error.filename or target}: can't be written ({error.strerror}); name another folder "

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from checkin import whole
+from checkin.command_line import printable
 from checkin.passes import PASS_KINDS
 from checkin.words import _, in_language, plural
 from provisioning import inventory, issuing, paper, pass_sheets, passes_list, wanted
@@ -175,7 +176,7 @@ def revoke(fleet: Path, holder: str, pass_ids: tuple[str, ...]) -> None:
 
     def new(rows: list[Row]) -> list[Row]:
         nonlocal count
-        after = passes_list.called_back(rows, ids=ids, holder=holder, at=at)
+        after = passes_list.called_back(rows, ids=ids, holder=wanted.tidy(holder), at=at)
         count = sum(row.state(at) != "called back" for row in rows)
         count -= sum(row.state(at) != "called back" for row in after)
         return after
@@ -270,7 +271,7 @@ def _as_line(row: Row, at: datetime, zone: timezone) -> str:
     until = f"{row.ends.astimezone(zone):%Y-%m-%d %H:%M}"
     holder = row.holder or _("(forgotten)")
     cells = (row.pass_id, f"{row.kind:9}", f"{_(STATES[row.state(at)]):12}", until, holder)
-    return "  ".join((*cells, row.checkpoints)).rstrip()
+    return printable("  ".join((*cells, row.checkpoints)).rstrip())
 
 
 def _zone(settings: FleetSettings) -> timezone:

@@ -52,7 +52,7 @@ def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> N
     for name, content in files.items():
         (boot / name).write_bytes(content)
     toml = boot / "vaora" / "kiosk.toml"
-    toml.write_text(settings.as_toml(_on_the_bench(settings.parse(toml.read_text()))))
+    toml.write_text(settings.as_toml(on_the_bench(settings.parse(toml.read_text()))))
     shutil.copy(package, boot / "vaora" / "vaora.deb")
     needed(boot / "vaora" / "packages")
     sums(boot / "vaora")
@@ -85,7 +85,7 @@ def needed(folder: Path) -> None:
         shutil.rmtree(tree)
 
 
-def _on_the_bench(found: Settings) -> Settings:
+def on_the_bench(found: Settings) -> Settings:
     """What a machine without a camera and pins needs, and a broker that is met often."""
     return msgspec.structs.replace(
         found,

@@ -67,6 +67,13 @@ class Machine:
         """
         self._cut_at = words
 
+    def cut_power(self) -> None:
+        """End every process in it, now; it boots again with what was written."""
+        self._power_cut.touch()
+        os.kill(self._first_process(), signal.SIGKILL)
+        wait_until(lambda: not self._power_cut.exists(), STOP_S, "the end of every process")
+        self.wait_for_boot()
+
     def wait_for_cut(self, patience_s: float) -> str:
         """The line at which the power was cut."""
         try:

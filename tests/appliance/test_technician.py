@@ -39,8 +39,8 @@ SHIMS = {
 # The broker's machine: Debian's own configuration, in folders that nobody else sees.
 BROKER = """
 set -eu
-for place in /etc/mosquitto /var/lib/mosquitto /var/log/mosquitto; do
-    mkdir -p "$YARD$place" "$place"
+for place in /etc/mosquitto /var/lib/mosquitto /var/log/mosquitto /run/mosquitto; do
+    mkdir -p "$YARD$place" "$place" # the last is made by the service elsewhere
     cp -a "$place/." "$YARD$place"
     chown -R mosquitto: "$YARD$place"
     mount --bind "$YARD$place" "$place"
@@ -163,7 +163,7 @@ def place(package, debian_13, tmp_path_factory):
     status = (debian_13 / "var" / "lib" / "dpkg" / "status").read_text(encoding="utf-8")
     wanted = [*NEEDED, "python3-picamera2", "python3-lgpio"]
     status += "\n" + "".join(INSTALLED.format(name=name) for name in wanted)
-    image = disk_images.official(home / "made.img", arch="amd64", status=status)
+    image = disk_images.official(home / "made.img", arch="amd64", status=status, apt_of=debian_13)
     base = disk_images.packed(image, home / "raspios-lite.img.xz")
     image.unlink()
     there = shutil.copy(package, home / package.name)

@@ -91,7 +91,7 @@ def test_a_card_says_in_words_what_its_code_says():
         )
     )
     assert page == (
-        "Staff pass Phan Thị Mẫu from 07:30 01/12/2026 until 00:00 25/12/2026 at 0100123 cp-2 "
+        "Staff pass Phan Thị Mẫu from 07:30 01/12/2026 until 24:00 24/12/2026 at 0100123 cp-2 "
         "form A-17 0000000000000001 Bệnh viện Mẫu"
     )
 

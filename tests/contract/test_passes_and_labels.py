@@ -174,6 +174,13 @@ def test_a_label_is_made_for_the_kiosk_that_is_named_and_no_other(made, tmp_path
     assert sorted(file.name for file in out.iterdir()) == ["cong-2.pdf", "cong-2.png"]
 
 
+def test_a_label_that_cant_be_printed_is_named_and_none_is_made(made):
+    doors = [inventories.door(1), inventories.door(2, name="Bệnh viện 李")]
+    made.folder.inventory.write_text(inventories.listed(*doors), encoding="utf-8")
+    assert "cong-2: 'Bệnh viện 李': '李' can't be printed" in said("label", "--all", fails=True)
+    assert list(made.folder.labels.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "said_"),
     [

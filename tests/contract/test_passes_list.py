@@ -128,10 +128,19 @@ def test_a_list_that_was_spoilt_is_never_written_over(file, content, said):
     assert file.read_bytes() == content
 
 
-def test_a_line_that_was_changed_by_hand_is_named(file):
-    passes_list.add(file, [row(1), row(2)])
-    file.write_text(file.read_text("utf-8").replace(f"{2:016x}", "2"), "utf-8")
-    with pytest.raises(PassesError, match=r"line 3: .*pass_id"):
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        (f"{2:016x}", "2", "pass_id"),
+        ("2026-11-22T09:00:00Z", "2026-11-22T09:00:00", "until"),
+        ("2026-11-22T09:00:00Z", "22/11/2026 16:00", "until"),
+        ("visitor", "king", "kind"),
+    ],
+)
+def test_a_line_that_was_changed_by_hand_is_named(file, was, becomes, said):
+    passes_list.add(file, [row(1, kind="staff", ends=AT + timedelta(1)), row(2)])
+    file.write_text(file.read_text("utf-8").replace(was, becomes), "utf-8")
+    with pytest.raises(PassesError, match=rf"line 3: .*{said}"):
         passes_list.read(file)
 
 

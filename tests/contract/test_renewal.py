@@ -42,8 +42,15 @@ def certify(fleet, request, name="k1", at=NOON, days=365):
 class Kiosk:
     def __init__(self, own, jitter=0.0):
         self.own, self.at, self.tick = own, NOON, 100.0
-        self.renewing = Renewing(own, "k1", lambda: jitter)
+        self.tried, self.why = [], ""
+        self.renewing = Renewing(own, "k1", lambda: jitter, self.try_)
         self.asked = []
+
+    def try_(self, file):
+        """The broker, which lets in who shows what lies in `file`, or says why not."""
+        assert file.stat().st_mode & 0o777 == 0o600
+        self.tried.append(file.read_bytes())
+        return self.why
 
     def moment(self, *, synced=True):
         return Moment(self.at, self.tick, BOOT, synced)
@@ -78,6 +85,8 @@ def test_it_is_asked_for_with_a_new_key_and_put_in_place_whole(kiosk, own, fleet
     assert own.certificate().ends_at == NOON + 365 * DAY
     assert not own.renewal_file.exists()
     assert own.file.stat().st_mode & 0o777 == 0o600
+    assert kiosk.tried == [own.file.read_bytes()]
+    assert [file.name for file in own.file.parent.iterdir()] == ["kiosk.pem"]
     for _ in range(100):
         kiosk.turn(3600)
     assert len(kiosk.asked) == 1
@@ -168,6 +177,21 @@ def test_what_is_not_what_was_asked_for_changes_nothing(kiosk, own, fleet, what)
     assert own.file.read_bytes() == before
 
 
+def test_one_that_the_broker_does_not_take_leaves_the_old_in_its_place(kiosk, own, fleet, caplog):
+    before = own.file.read_bytes()
+    kiosk.why = "unknown ca"
+    kiosk.turn()
+    nonce, new = kiosk.asked[0].nonce, certify(fleet, kiosk.asked[0].request)
+    for _ in range(3):
+        assert not kiosk.hear(nonce, new)
+    assert own.file.read_bytes() == before
+    assert kiosk.renewing.refused == "not-taken"
+    assert caplog.text.count("doesn't take the certificate that came: unknown ca") == 1
+    kiosk.why = ""
+    assert kiosk.hear(nonce, new)
+    assert kiosk.renewing.refused == ""
+
+
 def test_an_answer_that_nobody_asked_for_is_nothing(kiosk, fleet):
     assert not kiosk.hear("0" * 32, b"x")
 
@@ -193,7 +217,7 @@ def loop(daemon, own):  # noqa: F811
     daemon.loop._certificate_files = lambda: certificate.files(tls)
     daemon.loop._look_at_certificate = lambda: certificate.look(tls, daemon.clock.at)
     daemon.loop._files_in_use = certificate.files(tls)
-    daemon.loop._renewing = Renewing(own, "k1", lambda: 0.0)
+    daemon.loop._renewing = Renewing(own, "k1", lambda: 0.0, lambda _file: "")
     daemon.turn(seconds=61)
     daemon.turn()
     return daemon

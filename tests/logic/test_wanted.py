@@ -55,6 +55,11 @@ def test_a_table_of_the_desk_in_vietnamese_with_semicolons_is_read():
     ]
 
 
+def test_a_list_of_names_alone_is_enough():
+    found = survey("holder\nPhan Thị Mẫu\nTrần Mẫu\n").wanted
+    assert [one.holder for one in found] == ["Phan Thị Mẫu", "Trần Mẫu"]
+
+
 def test_the_template_is_read_and_has_nobody_in_it():
     mistakes = survey(wanted.template()).mistakes
     assert [(one.line, one.why) for one in mistakes] == [(2, "nobody is on the list")]

@@ -20,12 +20,12 @@ from checkin.outbox import Outbox
 from checkin.settings import Broker as BrokerSettings
 from checkin.settings import Kiosk as KioskSettings
 from checkin.settings import Settings
-from demo.programs import Program
+from demo.programs import Program, free_port
 from provisioning.fleet_folder import kiosks_authority
 from provisioning.register import Issued
-from sync_daemon import enrolment_words
+from sync_daemon import broker, enrolment_words
 from sync_daemon.__main__ import make_loop
-from sync_daemon.broker import Broker, Options
+from sync_daemon.broker import Broker, Options, Tls
 from sync_daemon.identity import Identity
 from sync_daemon.renewal import Renewing
 from sync_daemon.topics import ALL_CHECKINS, ALL_STATES
@@ -300,3 +300,23 @@ def test_a_certificate_is_renewed_over_its_own_connection_and_used(place, centra
     assert len(place.certificates("renews")) == 2
     assert own.certificate().ends_at > before.ends_at + timedelta(days=300)
     assert kiosk.names() == ["kiosk.pem"]
+
+
+def test_a_certificate_of_an_authority_that_the_broker_does_not_know_is_not_taken(place, tmp_path):
+    """Nor one that the broker isn't there to judge."""
+    other = identity.Authority.new("kiosks", fleet.now(), 365)
+    tls = place.made.tls("tries")
+    right = Path(tls.cert_file).read_bytes() + Path(tls.key_file).read_bytes()
+    key = identity.new_key()
+    asked = identity.request(key, "tries")
+    wrong = other.certify(asked, name="tries", at=fleet.now(), days=365) + key
+
+    def tried(both, port=place.port):
+        file = tmp_path / "trial.pem"
+        file.write_bytes(both)
+        tls_ = Tls(tls.ca_file, str(file), str(file))
+        return broker.tried(Options("127.0.0.1", port, "vaora-cp-tries-tried", tls=tls_))
+
+    assert tried(right) == ""
+    assert tried(wrong)
+    assert tried(right, free_port()).endswith("is the broker running, and the port right?")
