@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from checkin.words import _
 from provisioning import qr
 
 if TYPE_CHECKING:
@@ -78,12 +79,18 @@ class Paper:
         """
         if missing := unprintable(text):
             raise PaperError(
-                f"{text!r}: {missing!r} can't be printed; write it in Latin letters, as in a "
-                "passport"
+                _(
+                    "{text!r}: {missing!r} can't be printed; write it in Latin letters, as in "
+                    "a passport"
+                ).format(text=text, missing=missing)
             )
         size_pt, lines = self._fitted(text, place.width_mm, place.height_mm, size_pt, bold=bold)
         if not lines:
-            raise PaperError(f"{text!r}: is too long for its place on the paper; write it shorter")
+            raise PaperError(
+                _("{text!r}: is too long for its place on the paper; write it shorter").format(
+                    text=text
+                )
+            )
         height_mm = line_mm(size_pt)
         for number, line in enumerate(lines):
             self._pdf.set_xy(place.left_mm, place.top_mm + number * height_mm)
@@ -199,8 +206,10 @@ def _add_fonts(pdf: "FPDF") -> None:
             pdf.add_font(FAMILY, style, file)
         except OSError as error:
             raise PaperError(
-                f"{file}: is missing, and with it the Vietnamese letters; install it: "
-                "sudo apt install fonts-dejavu-core"
+                _(
+                    "{file}: is missing, and with it the Vietnamese letters; install it: sudo "
+                    "apt install fonts-dejavu-core"
+                ).format(file=file)
             ) from error
 
 
@@ -222,4 +231,6 @@ def _pdfium() -> Any:  # noqa: ANN401  a module
 
 
 def _not_installed(name: str) -> PaperError:
-    return PaperError(f"nothing can be printed without {name}; install it: {MORE}")
+    return PaperError(
+        _("nothing can be printed without {name}; install it: {more}").format(name=name, more=MORE)
+    )

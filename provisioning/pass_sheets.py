@@ -57,11 +57,15 @@ def modules(one: Pass) -> tuple[bytes, ...]:
     try:
         rows = qr.modules(one.text)
     except qr.TooMuchError as error:
-        raise PaperError(f"{one.row.holder!r}: {error}; name fewer checkpoints") from error
+        raise PaperError(
+            _("{holder!r}: {why}; name fewer checkpoints").format(holder=one.row.holder, why=error)
+        ) from error
     if len(rows) > MOST_MODULES:
         raise PaperError(
-            f"{one.row.holder!r}: {len(one.text)} characters make a code too fine for a kiosk's "
-            "camera; name fewer checkpoints, or write the name shorter"
+            _(
+                "{holder!r}: {count} characters make a code too fine for a kiosk's camera; "
+                "name fewer checkpoints, or write the name shorter"
+            ).format(holder=one.row.holder, count=len(one.text))
         )
     return rows
 

@@ -402,7 +402,8 @@ class Broker:
         topics = (*self._options.subscriptions, *self._options.wishes)
         unread = []
         for topic, reason in zip(topics, codes, strict=False):
-            what = f"the broker refused to let this client read {topic}"
+            refused = text("the broker refused to let this client read")
+            what = f"{refused} ({topic})"
             if reason.is_failure and topic in self._options.subscriptions:
                 self._note(_lost(what, reason))
                 return
@@ -443,12 +444,9 @@ class Broker:
         if flags.is_disconnect_packet_from_server and reason.is_failure:
             self._note(_lost(text("the broker ended the connection"), reason))
         else:
-            self._note(
-                Lost(
-                    f"the connection is gone ({reason}); if that goes on, another program may use "
-                    f"the name {self._options.client_id}"
-                )
-            )
+            gone = text("the connection is gone")
+            advice = text("if that goes on, another program may use the name")
+            self._note(Lost(f"{gone} ({reason}); {advice}: {self._options.client_id}"))
 
 
 def tried(options: Options) -> str:

@@ -40,6 +40,8 @@ Chance = Callable[[int], bytes]
 
 # In its words stand names and dates: `words.known` looks up what is between them.
 _NO_PAIR = N_("the key isn't the certificate's")
+_CAME = N_("the certificate that came")
+_NOT_TAKEN = N_("the broker doesn't take the certificate that came")
 _EITHER = N_("the certificate or its key")
 _ANOTHERS = N_("is another kiosk's")
 _ENDED = N_("has ended on")
@@ -156,14 +158,14 @@ class Identity:
         `tried` says why the broker doesn't take what lies in a file, empty where it does. Raises
         `IdentityFolderError`, and then nothing has changed.
         """
-        found = _certificate(certificate, "the certificate that came")
+        found = _certificate(certificate, _CAME)
         if not _fits(certificate, asked.key.encode()):
             raise IdentityFolderError(N_("the certificate that came is for another key"))
         if wrong := _trouble(found, asked.name, at):
-            raise IdentityFolderError(f"the certificate that came {wrong}")
+            raise IdentityFolderError(f"{_CAME}: {wrong}")
         both = certificate.rstrip() + b"\n" + asked.key.encode()
         if tried is not None and (why := self._tried(both, tried)):
-            raise IdentityFolderError(f"the broker doesn't take the certificate that came: {why}")
+            raise IdentityFolderError(f"{_NOT_TAKEN}: {why}")
         _write(self.file, both)
 
     def _tried(self, both: bytes, tried: Callable[[Path], str]) -> str:

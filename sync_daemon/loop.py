@@ -10,6 +10,7 @@ from checkin import VERSION, health
 from checkin.clock import Clock, Moment
 from checkin.event import SYNCED_ERROR_S
 from checkin.health import KioskHealth, SyncHealth
+from checkin.marks import text
 from checkin.outbox import Anchor, Outbox, OutboxError, damaged_files
 from sync_daemon import topics
 from sync_daemon.arrivals import Arrivals
@@ -33,6 +34,8 @@ log = logging.getLogger("vaora.sync")
 
 # How long one turn may wait for the network: a check-in appended meanwhile waits as long.
 TURN_S = 0.1
+
+REFUSES = text("it refuses a message")
 
 # Fixed header, topic length, packet id and our one property (MQTT 5.0, 3.3), generously.
 PACKET_OVERHEAD_BYTES = 128
@@ -285,7 +288,7 @@ class SyncLoop:
         topic = here.checkins if self._numbers.pop(mid, 0) else here.state
         if heard.too_large:
             self._sender.too_large()
-        why = f"it refuses a message to {topic}: {reason}"
+        why = f"{REFUSES} ({topic}): {reason}"
         self._obey(self._sender.turned_down(why, now.tick, patient=heard.patient), now)
 
     def _hear_receipt(self, message: Message, now: Moment) -> None:

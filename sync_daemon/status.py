@@ -1,5 +1,6 @@
 """How this kiosk's backlog is, for a technician at the door: in words, or as JSON."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,9 @@ SEE_HARDWARE = N_("see hardware.md")
 
 BROKERS = {"online": N_("online"), "offline": N_("offline"), "unknown": N_("unknown")}
 NO_DAEMON = N_("vaora-sync is not running")
+
+
+UPDATE = re.compile(r"(?:on trial|refused) (?P<version>[^\s:]+)(?:: (?P<why>.*))?", re.DOTALL)
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -165,7 +169,7 @@ def in_words(status: Status) -> Iterator[str]:
         yield _line(_("enrolment"), printable(words))
     yield from _what_has_an_end(status)
     if status.update:
-        yield _line(_("update"), printable(known(status.update)))
+        yield _line(_("update"), printable(_update(status.update)))
 
 
 def _what_waits(status: Status) -> Iterator[str]:
@@ -207,6 +211,17 @@ def _what_has_an_end(status: Status) -> Iterator[str]:
     ):
         if days is not None:
             yield _line(name, _("{days:.1f} days old").format(days=days))
+
+
+def _update(told: str) -> str:
+    """What the state message says of an update (`checkin.updates.Told`), in the language in use."""
+    found = UPDATE.fullmatch(told)
+    if found is None:
+        return known(told)
+    version, why = found["version"], found["why"]
+    if why is None:
+        return _("on trial {version}").format(version=version)
+    return _("refused {version}: {why}").format(version=version, why=known(why))
 
 
 def as_json(status: Status) -> bytes:

@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "kiosk.__main__": ANY | {"checkin", "kiosk"},
     "kiosk": HARMLESS,
     "sync_daemon.topics": HARMLESS,
-    "sync_daemon.protocol": HARMLESS | {"checkin.event", "sync_daemon.topics"},
+    "sync_daemon.protocol": HARMLESS | {"checkin.event", "checkin.marks", "sync_daemon.topics"},
     "sync_daemon.arrivals": ANY | {"checkin", "sync_daemon.broker", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"checkin.marks", "sync_daemon.reasons"},
     "sync_daemon.claiming": HARMLESS | {"checkin.claim"},

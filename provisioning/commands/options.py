@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from checkin.words import known
 from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, open_fleet
 
 
@@ -33,4 +34,4 @@ def in_words(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(known(str(error))) from error
