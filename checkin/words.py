@@ -24,7 +24,7 @@ LANGUAGES = ("en", "vi")
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 # What stands between the parts of a sentence that one program says and another one shows.
-_BETWEEN = re.compile(r" \(0x[0-9A-F]{2}\); |: |; | \(|\)")
+_BETWEEN = re.compile(r" \(0x[0-9A-F]{2}\); |\[Errno [0-9]+\] |: |; | \(|\)")
 
 _chosen: ContextVar[str] = ContextVar("language", default="")
 

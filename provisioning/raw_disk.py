@@ -60,7 +60,7 @@ class RawDisk:
         try:
             os.fsync(self._file)
         except OSError as error:
-            raise self._error("can't be flushed", error) from error
+            raise self._error(_("can't be flushed"), error) from error
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
         self._ask(BLKFLSBUF)
 

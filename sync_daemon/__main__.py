@@ -22,6 +22,7 @@ from checkin.settings import Settings
 from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
+from checkin.words import known
 from sync_daemon import broker as brokers
 from sync_daemon import certificate, enrolment, enrolment_words, identity, status, topics
 from sync_daemon.arrivals import arrivals
@@ -327,7 +328,7 @@ def _opened(loaded: Settings) -> Iterator[Outbox]:
         finally:
             outbox.close()
     except (OutboxError, StickError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(known(str(error))) from error
 
 
 def _bodies(outbox: Outbox, after: int, through: int) -> Iterator[bytes]:

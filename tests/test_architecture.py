@@ -80,7 +80,7 @@ MAY_IMPORT = {
     "sync_daemon.protocol": HARMLESS | {"checkin.event", "checkin.marks", "sync_daemon.topics"},
     "sync_daemon.arrivals": ANY | {"checkin", "sync_daemon.broker", "sync_daemon.topics"},
     "sync_daemon.broker": ANY | {"checkin.marks", "sync_daemon.reasons"},
-    "sync_daemon.claiming": HARMLESS | {"checkin.claim"},
+    "sync_daemon.claiming": HARMLESS | {"checkin.claim", "checkin.marks"},
     "sync_daemon.identity": ANY | {"checkin"},
     "sync_daemon.enrolment": ANY | {"checkin", "sync_daemon"},
     "sync_daemon.renewal": ANY | {"checkin", "sync_daemon"},

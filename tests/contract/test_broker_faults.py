@@ -151,7 +151,7 @@ def test_a_refused_subscription_is_no_connection(code):
         heard = hear(one)
         one.close()
     assert isinstance(heard, Lost)
-    assert f"let this client read {topics[1]}: " in heard.reason
+    assert f"let this client read ({topics[1]}): " in heard.reason
     assert f"0x{code:02X}" in heard.reason
 
 
