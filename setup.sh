@@ -38,6 +38,12 @@ missing_for_benches() {
     command -v lintian > /dev/null 2>&1 || echo lintian
     command -v systemd-nspawn > /dev/null 2>&1 || echo systemd-container
     command -v mmdebstrap > /dev/null 2>&1 || echo mmdebstrap
+    # What images are made and read back with.
+    PATH="$PATH:/usr/sbin" command -v sfdisk > /dev/null 2>&1 || echo fdisk
+    command -v mcopy > /dev/null 2>&1 || echo mtools
+    PATH="$PATH:/usr/sbin" command -v debugfs > /dev/null 2>&1 || echo e2fsprogs
+    PATH="$PATH:/usr/sbin" command -v mkfs.fat > /dev/null 2>&1 || echo dosfstools
+    PATH="$PATH:/usr/sbin" command -v losetup > /dev/null 2>&1 || echo "mount util-linux"
     command -v gcc > /dev/null 2>&1 || echo "gcc libc6-dev"
     command -v swig > /dev/null 2>&1 || echo swig
     # Python 3.13 has no wheel of lgpio: it is built, with that Python's headers.

@@ -34,6 +34,8 @@ APT::Architectures {{ "{arch}"; }};
 APT::Install-Recommends "false";
 // Nothing of the image's may have to go: first boot only adds.
 APT::Get::Remove "false";
+// And nothing upgraded that does as it is: systemd, say, in the middle of a first boot.
+APT::Get::Upgrade "false";
 APT::Get::Assume-Yes "true";
 // Fetched as whoever runs this, into a folder that nobody else uses.
 APT::Sandbox::User "";

@@ -43,7 +43,9 @@ class Card:
 
 def refusals(card: Card, needed_bytes: int) -> list[str]:
     """Why `card` is never written to; empty where nothing speaks against it."""
-    said = [_("{use}; take another, or end that first").format(use=use) for use in card.used_for]
+    if not card.bytes and not card.is_file:
+        return [_("there is no card in it; put one in")]
+    said = list(card.used_for)
     if card.read_only:
         said.append(_("it is write-protected; slide the lock at its edge the other way"))
     if card.bytes < needed_bytes:
@@ -158,18 +160,25 @@ def _uses(family: Sequence[Path], proc: Path) -> Iterator[str]:
     numbers = {_text(place / "dev") for place in family} - {""}
     for number, where, source in _mounts(proc):
         # btrfs gives its mounts numbers of their own; the source is its device.
-        if number in numbers or Path(source).name in names & {Path(source).name}:
-            mounted = _("{name} is mounted at {where}").format(name=Path(source).name, where=where)
-            runs = where in {"/", "/usr", "/boot"}
-            yield _("this machine runs from it: {why}").format(why=mounted) if runs else mounted
+        if number in numbers or Path(source).name in names:
+            yield _mounted(Path(source).name, where)
     for name in _swaps(proc):
         if name in names:
-            yield _("this machine swaps to {name}").format(name=name)
+            yield _("this machine swaps to {name}; take another").format(name=name)
     for place in family:
         holders = place / "holders"
         for holder in sorted(holders.iterdir()) if holders.is_dir() else ():
-            part = _("{name} is part of {whole} (LVM, RAID or encryption)")
+            part = _("{name} is part of {whole} (LVM, RAID or encryption); take another")
             yield part.format(name=place.name, whole=holder.name)
+
+
+def _mounted(name: str, where: str) -> str:
+    if where in {"/", "/usr", "/boot", "/boot/efi", "/boot/firmware"}:
+        runs = _("this machine runs from it: {name} is mounted at {where}; take another")
+        return runs.format(name=name, where=where)
+    # A desktop mounts each card that is put in.
+    taken = _("{name} is mounted at {where}; if it is the right one: sudo umount /dev/{name}")
+    return taken.format(name=name, where=where)
 
 
 def _mounts(proc: Path) -> Iterator[tuple[str, str, str]]:

@@ -5,8 +5,8 @@ As `vaora-fleet`, which may read each kiosk's state, and read and replace what i
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -147,14 +147,23 @@ class Line:
         return heard
 
 
-def states(found: dict[str, bytes]) -> dict[Address, State]:
+def states(found: Mapping[str, bytes]) -> dict[Address, State]:
     """The states among what is retained; what is none is nobody's."""
     told = {}
     for topic, body in found.items():
-        try:
+        with suppress(MessageError):
             address, leaf = topics.address(topic)
             if leaf == "state" and body:
                 told[address] = topics.read_state(body)
-        except MessageError:
-            continue
     return told
+
+
+def cleared(found: Mapping[str, bytes]) -> set[Address]:
+    """Whose state is retained no more: kiosks that were retired."""
+    gone = set()
+    for topic, body in found.items():
+        with suppress(MessageError):
+            address, leaf = topics.address(topic)
+            if leaf == "state" and not body:
+                gone.add(address)
+    return gone

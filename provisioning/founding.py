@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from checkin import cose, identity, seal
+from checkin import cose, identity, seal, signed_list
 from checkin.cose import SigningKey
 from checkin.identity import Authority, IdentityError
 from checkin.seal import CentralKey
+from checkin.signed_list import TrustList
 from checkin.words import _, in_language, of_system
 from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, written
 from provisioning.register import open_register
@@ -121,6 +122,7 @@ def _fill(folder: FleetFolder, founding: Founding) -> None:
         (folder.pass_key, folder.pass_public),
     ):
         _signing_key(private, public, founding.random)
+    _first_trust(folder, founding.at)
     with open_register(folder.register, create=True) as register, register.change():
         number = register.next_list(founding.at)
     _broker(folder, founding, ca, kiosks, number)
@@ -144,6 +146,14 @@ def _signing_key(private: Path, public: Path, random: Callable[[int], bytes]) ->
     key = SigningKey(random(cose.ED25519_BYTES))
     _put(private, b64encode(key.secret) + b"\n", PRIVATE)
     _put(public, b64encode(key.public) + b"\n")
+
+
+def _first_trust(folder: FleetFolder, at: datetime) -> None:
+    """The fleet's own passes count from the first card on, before anything was sent."""
+    passes = folder.pass_public.read_text(encoding="ascii").strip()
+    listed = TrustList(1, at.isoformat(timespec="seconds"), pass_keys=[passes])
+    authority = SigningKey(cose.from_base64(folder.settings_key.read_text(encoding="ascii")))
+    _put(folder.trust_list, signed_list.sign(listed, authority))
 
 
 def _broker(

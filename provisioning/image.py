@@ -5,10 +5,12 @@ and kept; a kiosk's image is a copy of that with its seed. Everything that is wr
 and the file gets its name only when all of it was right: an image that is there is whole.
 """
 
+import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,10 @@ SETTINGS = "vaora/kiosk.toml"
 
 # Nobody but who makes them reads images: each holds a token.
 MODE = 0o600
+
+
+# What is being made lies in folders of this name.
+HALF = ".half-"
 
 
 class ImageError(ValueError):
@@ -60,7 +66,7 @@ def prepare(base: Official, packages: Mapping[str, bytes], version: str, cache: 
     kept = cache / f"prepared-{base.sha256[:8]}-{_digest(packages)[:8]}.img"
     if not kept.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".image-", dir=cache) as folder:
+        with tempfile.TemporaryDirectory(prefix=HALF, dir=cache) as folder:
             beside = Path(folder) / kept.name
             _copy(base.file, beside)
             try:
@@ -70,6 +76,28 @@ def prepare(base: Official, packages: Mapping[str, bytes], version: str, cache: 
                 raise ImageError(str(error)) from error
             beside.replace(kept)
     return Prepared(kept, base, packages, version)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make images in `folder` alone. Raises `ImageError` while somebody else does.
+
+    Then what an earlier making left half, when it was killed, can be taken away: it holds secrets.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ImageError(
+                _(
+                    "{folder}: images are being made there by another; wait for it, or name "
+                    "another folder with --out"
+                ).format(folder=folder)
+            ) from error
+        for left in (*folder.glob(f"{HALF}*"), *folder.glob(f"*/{HALF}*")):
+            shutil.rmtree(left)
+        yield
 
 
 def make(
@@ -87,7 +115,7 @@ def make(
     `token` is the fingerprint of the one that is in the seed.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".image-", dir=into.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=HALF, dir=into.parent) as folder:
         beside = Path(folder) / into.name
         _copy(prepared.file, beside)
         try:
@@ -118,15 +146,22 @@ def sheet_of(image: Path) -> Path:
 
 def read_sheet(image: Path) -> Sheet:
     """The sheet of `image`. Raises `ImageError` where there is none, or another kiosk's."""
+    cure = _("make it again: vaora-provision image --kiosk {kiosk} …").format(kiosk=image.stem)
     try:
-        return msgspec.json.decode(sheet_of(image).read_bytes(), type=Sheet)
+        sheet = msgspec.json.decode(sheet_of(image).read_bytes(), type=Sheet)
     except (OSError, msgspec.DecodeError) as error:
         raise ImageError(
-            _(
-                "{image}: can't be told whole, for its sheet {name} can't be read; make it "
-                "again: vaora-provision image --kiosk {stem}"
-            ).format(image=image, name=sheet_of(image).name, stem=image.stem)
+            _("{image}: there is no such image, or no sheet {name} beside it; {cure}").format(
+                image=image, name=sheet_of(image).name, cure=cure
+            )
         ) from error
+    if sheet.kiosk != image.stem:
+        raise ImageError(
+            _("{image}: its sheet is of {kiosk}; {cure}").format(
+                image=image, kiosk=sheet.kiosk, cure=cure
+            )
+        )
+    return sheet
 
 
 def check(image: Path, files: Mapping[str, bytes]) -> None:
@@ -203,8 +238,8 @@ def _copy(source: Path, into: Path) -> None:
     if free < needed:
         raise ImageError(
             _(
-                "{parent}: has {free} MiB free, and an image takes {needed}; make room, or "
-                "name another folder with --out"
+                "{parent}: has {free} MiB free, and an image takes {needed}; make room (what "
+                "is in images/.cache is made again), or name another folder with --out"
             ).format(parent=into.parent, free=free // 2**20, needed=needed // 2**20)
         )
     try:

@@ -42,6 +42,7 @@ def append(file: Path, row: Row) -> None:
             fcntl.flock(opened, fcntl.LOCK_EX)
             opened.seek(0)
             before = opened.read()
+            _give_back(opened.fileno(), file)
             opened.write(_begun(before) + _line(astuple(row)))
             opened.flush()
             os.fsync(opened.fileno())
@@ -57,6 +58,13 @@ def append(file: Path, row: Row) -> None:
                 serial=row.card_serial or _("unknown"),
             )
         ) from error
+
+
+def _give_back(opened: int, file: Path) -> None:
+    """Cards are written by root; the manifest stays with whose the folder is."""
+    if os.geteuid() == 0:
+        owner = file.parent.stat()
+        os.fchown(opened, owner.st_uid, owner.st_gid)
 
 
 def with_token(file: Path, token: str) -> Row | None:

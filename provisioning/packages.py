@@ -152,8 +152,12 @@ def _fetched(image: Official, ours: Ours, cache: Path, needed: Sequence[str]) ->
     if kept.is_dir():
         return kept
     cache.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".packages-", dir=cache))
+    beside = Path(tempfile.mkdtemp(prefix=".half-", dir=cache))
     try:
+        if _has_all(image, ours, beside / "offline", needed):
+            (beside / "made").mkdir()
+            _put(beside / "made", kept)
+            return kept
         fetcher = apt.of_image(image, beside / "apt")
         fetcher.update()
         fetcher.fetch([str(ours.file.resolve()), *_chosen(fetcher, ours, needed)], beside / "made")
@@ -161,6 +165,22 @@ def _fetched(image: Official, ours: Ours, cache: Path, needed: Sequence[str]) ->
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return kept
+
+
+def _has_all(image: Official, ours: Ours, folder: Path, needed: Sequence[str]) -> bool:
+    """Whether the image, made by somebody with this in mind, lacks nothing: no network is used."""
+    known = set(_installed(image))
+    if not all(known.intersection(names) for names in _wanted(ours, needed)):
+        return False
+    try:
+        found = apt.of_image(image, folder, with_sources=False)
+        return len(found.would_install([str(ours.file.resolve())])) == 1
+    except AptError:
+        return False
+
+
+def _wanted(ours: Ours, needed: Sequence[str]) -> list[tuple[str, ...]]:
+    return [*ours.wants, *((name,) for name in needed)]
 
 
 def _put(made: Path, kept: Path) -> None:
@@ -178,7 +198,7 @@ def _put(made: Path, kept: Path) -> None:
 def _chosen(fetcher: Apt, ours: Ours, needed: Sequence[str]) -> list[str]:
     """One package of each set of alternatives: the first that the image's sources offer."""
     chosen = []
-    for names in (*ours.wants, *((name,) for name in needed)):
+    for names in _wanted(ours, needed):
         offered = next((name for name in names if fetcher.offers(name)), None)
         if offered is None:
             raise PackagesError(
@@ -204,7 +224,7 @@ def _check_folder(image: Official, ours: Ours, folder: Path, needed: Sequence[st
         fetcher = apt.of_image(image, Path(name) / "apt", with_sources=False)
         fetcher.would_install([str(file.resolve()) for file in (ours.file, *files)])
         known = {*_installed(image), *(_field(file, "Package") for file in files)}
-    for names in (*ours.wants, *((name,) for name in needed)):
+    for names in _wanted(ours, needed):
         if not known.intersection(names):
             raise PackagesError(
                 _(

@@ -6,6 +6,7 @@ a filesystem might look: only what lies behind the end of root's filesystem, kep
 grow into, says nothing to anybody.
 """
 
+import errno
 import hashlib
 import os
 import struct
@@ -132,13 +133,23 @@ def copy(source: Path, into: Path, *, at: int = 0) -> None:
 
 
 def _copy(source: int, into: int, what: Range, at: int) -> None:
-    """The kernel copies, without a turn through this program; some filesystems only point."""
     begin = what.begin
     while begin < what.end:
-        done = os.copy_file_range(source, into, what.end - begin, begin, at + begin)
+        done = _some(source, into, begin, at + begin, what.end - begin)
         if not done:
             return
         begin += done
+
+
+def _some(source: int, into: int, begin: int, place: int, length: int) -> int:
+    """The kernel copies, without a turn through this program; some filesystems only point."""
+    try:
+        return os.copy_file_range(source, into, length, begin, place)
+    except OSError as error:
+        # Between filesystems it won't, nor within some.
+        if error.errno not in {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}:
+            raise
+    return os.pwrite(into, os.pread(source, min(length, CHUNK_BYTES), begin), place)
 
 
 def copy_out(source: Path, what: Range, into: Path) -> None:

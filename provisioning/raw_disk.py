@@ -90,7 +90,10 @@ def opened(device: Path) -> Iterator[RawDisk]:
         file = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
     except PermissionError as error:
         raise RawDiskError(
-            _("{device}: may be written by root only; use sudo").format(device=device)
+            _(
+                '{device}: may be written by root only; sudo "$(command -v vaora-provision)" '
+                "flash …"
+            ).format(device=device)
         ) from error
     except OSError as error:
         raise RawDiskError(

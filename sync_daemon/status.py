@@ -95,6 +95,10 @@ class Status(msgspec.Struct, frozen=True):
     renewal_refused: str
     trust_days: float | None
     revocations_days: float | None
+    settings_version: int | None
+    trust_version: int | None
+    revocations_version: int | None
+    not_taken: list[str]
     faults: list[str]
     update: str = ""
 
@@ -142,6 +146,10 @@ def look(loaded: Settings, outbox: Outbox, now: Moment) -> Status:
         renewal_refused=sync.renewal_refused if sync else "",
         trust_days=kiosk.trust_days if kiosk else None,
         revocations_days=kiosk.revocations_days if kiosk else None,
+        settings_version=kiosk.settings_version if kiosk else None,
+        trust_version=kiosk.trust_version if kiosk else None,
+        revocations_version=kiosk.revocations_version if kiosk else None,
+        not_taken=kiosk.not_taken if kiosk else [],
         faults=sorted(faults),
         update=told.in_words(),
     )
@@ -205,12 +213,23 @@ def _what_has_an_end(status: Status) -> Iterator[str]:
     elif status.certificate_days is not None:
         good_for = _("good for {days:.0f} days").format(days=status.certificate_days)
         yield _line(_("certificate"), good_for)
-    for name, days in (
-        (_("trust list"), status.trust_days),
-        (_("revocations"), status.revocations_days),
+    yield from _what_is_signed(status)
+
+
+def _what_is_signed(status: Status) -> Iterator[str]:
+    """What is in force of it, and why something else that came is not."""
+    if status.settings_version is not None:
+        yield _line(_("settings"), _("version {version}").format(version=status.settings_version))
+    for name, version, days in (
+        (_("trust list"), status.trust_version, status.trust_days),
+        (_("revocations"), status.revocations_version, status.revocations_days),
     ):
-        if days is not None:
-            yield _line(name, _("{days:.1f} days old").format(days=days))
+        if version is not None:
+            told = _("version {version}").format(version=version)
+            age = _("{days} days old").format(days=f"{days:.1f}") if days is not None else ""
+            yield _line(name, ", ".join(filter(None, (told, age))))
+    for why in status.not_taken:
+        yield _line(_("not taken"), printable(known(why)))
 
 
 def _update(told: str) -> str:

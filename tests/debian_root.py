@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import network
+
 BUILD = Path(__file__).parent.parent / "build"
 ROOTS = BUILD / "roots"
 
@@ -119,7 +121,8 @@ def kept(folder: Path, make: Callable[[Path], None]) -> Path:
         try:
             made = beside / "made"
             made.mkdir()
-            make(made)
+            with network.outside():
+                make(made)
             made.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)

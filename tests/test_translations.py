@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from central import report as reports
 from central.report import OutboxReport, Report
-from checkin import blinks, outbox
+from checkin import blinks, outbox, signed_list
 from checkin.claim import REFUSALS
 from checkin.marks import text
 from checkin.outbox import OutboxError
@@ -26,6 +26,7 @@ from docs import translations
 from kiosk import doctor
 from kiosk.logic.examination import Facts, examine
 from kiosk.ports import CameraError, PanelError
+from kiosk.told import not_newer
 from provisioning import blink_words, fleet_table, founding, inventory
 from provisioning.__main__ import main as provision
 from provisioning.card import Card, doubts, refusals
@@ -427,13 +428,23 @@ def test_what_an_error_was_raised_with_reaches_the_doctor():
     assert_translated(lambda: doctor.in_words(examine(seen)))
 
 
+NOT_TAKEN = [
+    f"settings.arrived: {signed_list.UNSIGNED}",
+    f"settings.arrived: {signed_list.NO_LIST} (cut off)",
+    f"trust.arrived: {not_newer(1, 2)}",
+    f"trust.arrived: {not_newer(2, 2)}",
+    f"revocations.arrived: {signed_list.UNREAD} (Permission denied)",
+    f"revocations.arrived: {signed_list.NO_DATE}",
+]
+
 STATUS = Status(
     checkpoint="cp", kiosk="k1", outbox_file="/a/outbox.db", outbox="ob", waiting=3, appended=9,
     confirmed=6, oldest_waiting_at="2026-11-22T05:00:00Z", last_confirmed_at="2026-11-22T05:00:00Z",
     room="plenty", set_aside={4: "damaged on disk"}, damaged_files=["/a/outbox.db.damaged-1"],
     broker="online", why_no_broker="", seconds_since_receipt=3.0, clock_synced=True, clocks_known=1,
     certificate_days=20.0, certificate_trouble="", enrolment="", enrolment_trouble="",
-    renewal_refused="", trust_days=3.0, revocations_days=4.0, faults=[],
+    renewal_refused="", trust_days=3.0, revocations_days=4.0, faults=[], settings_version=2,
+    trust_version=4, revocations_version=7, not_taken=NOT_TAKEN,
 )  # fmt: skip
 
 
@@ -516,6 +527,7 @@ def test_the_fleets_table_speaks_vietnamese():
             "silent": state(at=test_fleet_table.ago(days=3)),
             "faulty": state(faults=["camera"], clock_synced=False),
             "behind": state(version="0.1.0", certificate_days=None),
+            "refuses": state(not_taken=NOT_TAKEN),
         },
         listed=["well", "gone", "never"],
     )

@@ -23,6 +23,7 @@ from provisioning.register import RegisterError, open_register
 
 TROUBLE = (
     CardError, DiskError, FlashError, ImageError, ManifestError, RawDiskError, RegisterError,
+    OSError,
 )  # fmt: skip
 
 

@@ -23,10 +23,10 @@ from provisioning.seed import Public, Secrets, SeedError
 from provisioning.tokens import TokenError, card_secrets
 from provisioning.tools import ToolError
 
-# What can go wrong, each with a message that says what to do.
+# What can go wrong, each with a message that says what to do; and the disk that is full.
 TROUBLE = (
     FleetError, InventoryError, OfficialError, PackagesError, ImageError, SeedError, TokenError,
-    RegisterError, ToolError,
+    RegisterError, ToolError, OSError,
 )  # fmt: skip
 
 # In the folder of the images, and kept: what all kiosks of a release share.
@@ -72,7 +72,7 @@ def image(
     """
     place, settings = opened(fleet)
     into = out or place.images
-    with in_words(*TROUBLE):
+    with in_words(*TROUBLE), images.alone(into):
         chosen = _chosen(inventory.read(place.inventory), kiosks, whole_list=whole_list)
         if whole_list and not again:
             chosen = _without_images(chosen, into)

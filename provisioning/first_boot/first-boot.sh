@@ -215,8 +215,9 @@ grow_to_the_end() {
     # One sector is written, at once.
     echo ', +' | sfdisk --quiet --no-reread --no-tell-kernel -N "$number" "/dev/${disk##*/}"
     sync
-    # The kernel is told of this one alone: it goes on using the disk's others.
-    partx --update --nr "$number" "/dev/${disk##*/}"
+    # The kernel is told of this one alone: it goes on using the disk's others. One that is open is
+    # made longer; else it would be taken away and come back, and its name in /dev with it.
+    partx --update --nr "$number" "/dev/${disk##*/}" < "$1"
 }
 
 # A line in fstab for the place $2, once.

@@ -5,6 +5,7 @@ tells cloud-init where its seed is. Only camera and panel differ from a real kio
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +37,23 @@ PINCTRL = f"""\
 echo "$@" >> {PINS}
 """
 
+# Sectors of 512 bytes. The boot partition's files lie in a folder: not every kernel has its FAT.
+ROOT_START, ROOT_SIZE, DATA_SIZE = 16_384, 2_400_000, 131_072
+DISK_MB = 1600
+TABLE = f"""\
+label: dos
+start=8192, size=8192, type=c
+start={ROOT_START}, size={ROOT_SIZE}, type=83
+start={ROOT_START + ROOT_SIZE}, size={DATA_SIZE}, type=83
+"""
+TOOLS = {"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
+
+# What overlayroot and the OS's initramfs are known by. Nothing of it runs in a container.
+OVERLAYROOT = "usr/share/initramfs-tools/scripts/init-bottom/overlayroot"
+LSINITRAMFS = "#!/bin/sh\necho scripts/init-bottom/overlayroot\n"
+
+# Where cloud-init puts what the network is reached with, for good.
+NETPLAN = "/etc/netplan/50-cloud-init.yaml"
 PASSWORD = "not-really-a-password"
 
 PLACE = Place(
@@ -56,13 +74,33 @@ def make(folder: Path, fleet: MadeUpFleet, package: Path, secrets: Secrets) -> N
     shutil.copy(package, boot / "vaora" / "vaora.deb")
     needed(boot / "vaora" / "packages")
     sums(boot / "vaora")
-    pinctrl = folder / "usr" / "bin" / "pinctrl"
-    pinctrl.parent.mkdir(parents=True)
-    pinctrl.write_text(PINCTRL)
-    pinctrl.chmod(0o755)
+    for name, text in (
+        ("usr/bin/pinctrl", PINCTRL), ("usr/bin/lsinitramfs", LSINITRAMFS), (OVERLAYROOT, ""),
+    ):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    # The network is that of the machine that this runs on, and not cloud-init's to set up.
+    units = folder / "etc" / "systemd" / "system"
+    units.mkdir(parents=True)
+    (units / "systemd-networkd.service").symlink_to("/dev/null")
     cloud = folder / "etc" / "cloud" / "cloud.cfg.d"
     cloud.mkdir(parents=True)
     (cloud / "99_raspberry-pi.cfg").write_text(RASPBERRY_PI)
+
+
+def disk(file: Path, root: Path) -> Path:
+    """A disk as an image makes it, with the Debian at `root`, on a card that is larger."""
+    file.touch()
+    os.truncate(file, DISK_MB * 1024 * 1024)
+    subprocess.run(["sfdisk", "--quiet", str(file)], input=TABLE, text=True, check=True, env=TOOLS)
+    for start, size, options in (
+        (ROOT_START, ROOT_SIZE, ["-L", "rootfs", "-d", str(root)]),
+        (ROOT_START + ROOT_SIZE, DATA_SIZE, ["-L", "vaora-data"]),
+    ):
+        command = ["mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={start * 512}", *options]
+        subprocess.run([*command, str(file), f"{size // 2}k"], check=True, env=TOOLS)
+    return file
 
 
 def sums(place: Path) -> None:

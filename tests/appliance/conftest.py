@@ -12,6 +12,7 @@ import pytest
 
 from demo.programs import BrokerProgram, Program, mosquitto_path
 from tests import fleet as fleets
+from tests import network
 from tests.appliance.machine import Machine
 from tests.debian_root import APPLIANCE_PACKAGES, RootError, debian, may_mount
 
@@ -26,21 +27,33 @@ BEFORE = "0.0.9"
 
 def build(version: str = "", arch: str = "amd64", **env: str) -> Path:
     """The package, by the same script as `make deb`."""
-    done = subprocess.run(
-        ["sh", "debian/build.sh", arch],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=BUILD_S,
-        env={**os.environ, "VERSION": version, **env},
-    )
+    with network.outside():
+        done = subprocess.run(
+            ["sh", "debian/build.sh", arch],
+            check=False,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_S,
+            env={**os.environ, "VERSION": version, **env},
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / done.stdout.split()[-1]
 
 
 # Whose tests go on where the one before ended.
 IN_ORDER = ("test_appliance.py", "test_update.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_network():
+    """What boots here would set up this machine's network, and take its addresses."""
+    if os.geteuid() != 0 or not may_mount():
+        yield
+        return
+    with network.own():
+        yield
+
 
 _broken: dict[str, str] = {}
 

@@ -35,15 +35,24 @@ class Console(queue.Queue[Line]):
 class Machine:
     """Runs until `close`. `shared` is /mnt/shared inside.
 
-    With `card`, a folder whose files lie over those of `root`, its power can be cut.
+    With `card`, a folder whose files lie over those of `root`, its power can be cut; with `disk`
+    it boots from a partition that has what `root` has.
     """
 
-    def __init__(self, root: Path, shared: Path, card: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, shared: Path, card: Path | None = None, disk: Path | None = None
+    ) -> None:
         # One on a host at a time: two would share their control groups.
         self._alone = LOCK.open("w")
         fcntl.flock(self._alone, fcntl.LOCK_EX)
         command = ["unshare", "--mount", "--cgroup", "--propagation", "unchanged"]
-        command += ["bash", str(SCRIPT), str(root), str(shared), *([str(card)] if card else [])]
+        command += [
+            "bash",
+            str(SCRIPT),
+            str(root),
+            str(shared),
+            *(str(one) for one in (card, disk) if one),
+        ]
         self.shared = shared
         self._leader = 0
         self._power_cut = shared / "power-cut"

@@ -11,7 +11,7 @@ from provisioning import card, disk, flash, image, official, ranges, raw_disk, t
 from provisioning.raw_disk import RawDiskError
 from tests import disk_images
 from tests.debian_root import may_mount
-from tests.disk_images import PACKAGES, SEED
+from tests.disk_images import PACKAGES, SEED, SMALL
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +25,9 @@ def _kernel_that_mounts():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    base = official.look_into(disk_images.official(folder / "official.img"), "0" * 64)
+    base = official.look_into(
+        disk_images.official(folder / "official.img", boot_bytes=SMALL), "0" * 64
+    )
     prepared = image.prepare(base, PACKAGES, "0.1.0", folder / "cache")
     into = folder / "door-1.img"
     image.make(prepared, SEED, into, kiosk="door-1", token="ab", at="2026-11-22T08:00:00Z")

@@ -1,10 +1,12 @@
-"""What apt fetches for an image: Debian's real list of packages in it, and Debian's real mirror.
+"""What apt fetches for an image: Debian's real list of packages in it, and a mirror of ours.
 
-What was fetched is kept in build/, and then apt is asked again without any source: what is there
-must be enough.
+The mirror is a folder with made-up packages of real names, so that no network is used; the last
+test asks Debian's own, once: what it gave is kept in build/.
 """
 
+import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,10 +17,11 @@ from provisioning.apt import AptError
 from provisioning.packages import PackagesError
 from tests import disk_images
 from tests.debian_root import APPLIANCE_PACKAGES, BUILD, RootError, debian, kept
+from tests.disk_images import SMALL
 
 # Small ones that the root has not, beside what it has.
-CONTROL = """\
-Package: {name}
+OURS = """\
+Package: vaora
 Version: 0.9
 Architecture: {arch}
 Maintainer: Made Up <made-up@example.org>
@@ -26,7 +29,22 @@ Depends: python3 (>= 3.11), python3-numpy, tree
 Recommends: python3-not-of-debian | hello (>= 2), libzbar0t64 | libzbar0
 Description: stands in for ours
 """
+OTHER = """\
+Package: {name}
+Version: {version}
+Architecture: amd64
+Maintainer: Made Up <made-up@example.org>
+Depends: {depends}
+Description: made up
+"""
 NEEDED = ("busybox", "e2fsprogs")
+OFFERED = {
+    "tree": ("2.2", "libmade-up (>= 1)"),
+    "libmade-up": ("1:1.5", "python3"),
+    "hello": ("2.10", "python3"),
+    "busybox": ("1.37", "python3"),
+    "e2fsprogs": ("9:1", "python3"),  # newer than the image's, and not wanted for that
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,55 +55,67 @@ def root():
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
-def image(root, tmp_path_factory):
-    file = disk_images.official(
-        tmp_path_factory.mktemp("images") / "official.img",
-        arch="amd64",
-        status=(root / "var" / "lib" / "dpkg" / "status").read_text(),
-        apt_of=root,
-    )
-    return official.look_into(file, "0" * 64)
-
-
-def built(folder, name="vaora", arch="amd64"):
-    (folder / "tree" / "DEBIAN").mkdir(parents=True)
-    (folder / "tree" / "DEBIAN" / "control").write_text(CONTROL.format(name=name, arch=arch))
-    file = folder / f"{name}_0.9_{arch}.deb"
-    command = [
-        "dpkg-deb",
-        "--build",
-        "--root-owner-group",
-        "-Zgzip",
-        str(folder / "tree"),
-        str(file),
-    ]
+def built(file, control):
+    tree = file.with_suffix(".tree")
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(control)
+    command = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", str(tree), str(file)]
     subprocess.run(
         command, check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "0"}
     )
+    shutil.rmtree(tree)
     return file
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory):
-    return packages.read(built(tmp_path_factory.mktemp("ours")))
+def mirror(tmp_path_factory):
+    """A folder that apt reads packages from."""
+    folder = tmp_path_factory.mktemp("mirror")
+    listed = ""
+    for name, (version, depends) in OFFERED.items():
+        control = OTHER.format(name=name, version=version, depends=depends)
+        content = built(folder / f"{name}.deb", control).read_bytes()
+        listed += f"{control}Filename: ./{name}.deb\nSize: {len(content)}\n"
+        listed += f"SHA256: {hashlib.sha256(content).hexdigest()}\n\n"
+    (folder / "Packages").write_text(listed)
+    return folder
+
+
+def image_of(file, root, mirror=None):
+    """An official image with the root's list of packages, that fetches from `mirror`."""
+    settings = root
+    if mirror is not None:
+        settings = file.with_suffix(".root")
+        (settings / "usr" / "share" / "keyrings").mkdir(parents=True)
+        (settings / "etc" / "apt" / "sources.list.d").mkdir(parents=True)
+        (settings / "etc" / "apt" / "sources.list").write_text(
+            f"deb [trusted=yes] copy:{mirror} ./\n"
+        )
+    made = disk_images.official(
+        file, arch="amd64", boot_bytes=SMALL, apt_of=settings,
+        status=(root / "var" / "lib" / "dpkg" / "status").read_text(),
+    )  # fmt: skip
+    return official.look_into(made, "0" * 64)
 
 
 @pytest.fixture(scope="module")
-def fetched(image, ours):
-    """The folder of what apt fetched, over the network the first time."""
+def image(root, mirror, tmp_path_factory):
+    return image_of(tmp_path_factory.mktemp("images") / "official.img", root, mirror)
 
-    def make(folder: Path) -> None:
-        packages.gathered(image, ours, folder / "cache", needed=NEEDED)
-        (found,) = (folder / "cache").glob("packages-*")
-        for file in found.iterdir():
-            file.rename(folder / file.name)
 
-    status = packages.hashlib.sha256(image.read(official.DPKG_STATUS)).hexdigest()[:12]
-    try:
-        return kept(BUILD / "made" / f"packages-{status}-{ours.sha256[:12]}", make)
-    except PackagesError as error:
-        pytest.skip(f"no mirror of Debian can be reached: {error}")
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    file = tmp_path_factory.mktemp("ours") / "vaora_0.9_amd64.deb"
+    return packages.read(built(file, OURS.format(arch="amd64")))
+
+
+@pytest.fixture(scope="module")
+def fetched(image, ours, tmp_path_factory):
+    """The folder of what apt fetched."""
+    cache = tmp_path_factory.mktemp("cache")
+    packages.gathered(image, ours, cache, needed=NEEDED)
+    (found,) = cache.iterdir()
+    return found
 
 
 def names(folder):
@@ -93,9 +123,29 @@ def names(folder):
 
 
 def test_what_the_image_lacks_is_fetched_and_what_it_has_is_not(fetched):
-    found = names(fetched)
-    assert {"busybox", "tree", "hello"} <= found
-    assert not found & {"python3", "python3-numpy", "libzbar0t64", "e2fsprogs", "vaora"}
+    assert names(fetched) == {"busybox", "tree", "hello", "libmade-up"}
+
+
+def test_what_was_fetched_is_kept_for_the_next_image(image, ours, fetched):
+    files = packages.gathered(image, ours, fetched.parent, needed=NEEDED)
+    assert len(files) == 2 + 4
+    assert list(fetched.parent.iterdir()) == [fetched]
+
+
+def test_a_package_that_was_changed_on_its_way_is_refused(root, mirror, ours, tmp_path):
+    other = tmp_path / "mirror"
+    shutil.copytree(mirror, other)
+    damaged = other / "tree.deb"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    image = image_of(tmp_path / "official.img", root, other)
+    with pytest.raises(PackagesError, match="Hash Sum mismatch"):
+        packages.gathered(image, ours, tmp_path / "cache", needed=NEEDED)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_no_source_offers_is_named(root, image, ours, tmp_path):
+    with pytest.raises(PackagesError, match="offer no overlayroot; is it a Raspberry Pi OS"):
+        packages.gathered(image, ours, tmp_path, needed=("overlayroot",))
 
 
 def test_a_folder_with_all_that_is_needed_does_without_a_network(image, ours, fetched):
@@ -142,15 +192,14 @@ def test_an_empty_folder_is_refused(image, ours, tmp_path):
 
 
 def test_a_package_of_another_machine_or_another_name_is_refused(image, tmp_path):
-    for name in ("arm", "other"):
-        (tmp_path / name).mkdir()
-    arm = packages.read(built(tmp_path / "arm", arch="arm64"))
+    arm = packages.read(built(tmp_path / "vaora_0.9_arm64.deb", OURS.format(arch="arm64")))
     with pytest.raises(
         PackagesError, match=r"is for arm64, but the image is for amd64; give vaora_"
     ):
         packages.gathered(image, arm, tmp_path / "cache")
+    control = OTHER.format(name="hello", version="1", depends="python3")
     with pytest.raises(PackagesError, match=r"is 'hello'; give vaora_…_arm64\.deb"):
-        packages.read(built(tmp_path / "other", name="hello"))
+        packages.read(built(tmp_path / "hello.deb", control))
     with pytest.raises(PackagesError, match="can't be read as a package"):
         packages.read(image.file)
 
@@ -165,7 +214,7 @@ def test_apt_believes_itself_in_the_image_and_nowhere_else(image, tmp_path):
 
 
 def test_an_image_that_names_no_sources_is_said(tmp_path):
-    file = disk_images.official(tmp_path / "official.img")
+    file = disk_images.official(tmp_path / "official.img", boot_bytes=SMALL)
     bare = official.look_into(file, "0" * 64)
     with pytest.raises(AptError, match="names no sources of packages .* --packages"):
         apt.of_image(bare, tmp_path / "apt")
@@ -176,3 +225,19 @@ def test_packages_that_would_not_fit_are_said():
         PackagesError, match="take 381 MiB, and the boot partition has room for 380"
     ):
         packages._listed({"vaora.deb": bytes(381 * 2**20)})
+
+
+def test_debians_own_mirror_is_asked_with_its_own_keys(root, ours, tmp_path):
+    def make(folder: Path) -> None:
+        image = image_of(tmp_path / "official.img", root)
+        packages.gathered(image, ours, folder / "cache", needed=("busybox",))
+        (found,) = (folder / "cache").iterdir()
+        for file in found.iterdir():
+            file.rename(folder / file.name)
+
+    try:
+        folder = kept(BUILD / "made" / f"packages-of-debian-{ours.sha256[:12]}", make)
+    except PackagesError as error:
+        pytest.skip(f"no mirror of Debian can be reached: {error}")
+    assert {"busybox", "tree", "hello"} <= names(folder)
+    assert "vaora" not in names(folder)

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
+import sys
 from types import SimpleNamespace
 
 import pypdfium2
@@ -25,7 +25,13 @@ from tests import disk_images
 from tests.appliance import card
 from tests.appliance.conftest import ROOT
 from tests.appliance.machine import Machine
+from tests.debian_root import BUILD, RootError, kept, run
 from tests.system.conftest import wait_until
+
+# What a laptop needs beyond what a kiosk's package carries.
+FROM_PYPI = ("fpdf2", "pypdfium2", "pillow", "numpy")
+
+WHEELS = "vaora-package/usr/lib/vaora/wheels"
 
 PAGES = [ROOT / "docs" / name for name in ("technician.md", "technician.vi.md")]
 KIOSK = "vaora-kiosk.service"
@@ -77,7 +83,7 @@ def test_both_pages_have_the_same_commands():
 class Laptop:
     """A shell that goes on from one block of the page to the next."""
 
-    def __init__(self, home, values):
+    def __init__(self, home, values, pypi):
         self.home = home
         self._values = values
         shims = home / "shims"
@@ -88,8 +94,8 @@ class Laptop:
         self._env = {
             **os.environ, "HOME": str(home), "LANG": "C.UTF-8", "MOSQUITTO": mosquitto_path(),
             "PATH": f"{shims}:{os.environ['PATH']}:/usr/sbin:/sbin",
-            # pip's own: what this machine fetched already needn't come again.
-            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip")),
+            # In place of PyPI: the package's own wheels, and those that it doesn't carry.
+            "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"{home}/{WHEELS} {pypi}",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore",
         }  # fmt: skip
         self._said_so_far = ""
@@ -156,12 +162,27 @@ def page():
 
 
 @pytest.fixture(scope="module")
-def place(package, debian_13, tmp_path_factory):
+def pypi():
+    """A folder with the wheels that the laptop has from PyPI, for this Python."""
+    version = f"{sys.version_info.major}{sys.version_info.minor}"
+    words = ["download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+
+    def fetch(folder):
+        run([sys.executable, "-m", "pip", *words, "--dest", str(folder), *FROM_PYPI])
+
+    try:
+        return kept(BUILD / f"laptop-{version}", fetch)
+    except RootError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def place(package, debian_13, pypi, tmp_path_factory):
     """The downloads, the card reader with an empty card, and the laptop."""
     # Not under pytest's own: mosquitto goes on as a user of its own.
     home = tmp_path_factory.mktemp("technician")
     status = (debian_13 / "var" / "lib" / "dpkg" / "status").read_text(encoding="utf-8")
-    wanted = [*NEEDED, "python3-picamera2", "python3-lgpio"]
+    wanted = [*NEEDED, "python3-picamera2", "python3-lgpio", "systemd-timesyncd"]
     status += "\n" + "".join(INSTALLED.format(name=name) for name in wanted)
     image = disk_images.official(home / "made.img", arch="amd64", status=status, apt_of=debian_13)
     base = disk_images.packed(image, home / "raspios-lite.img.xz")
@@ -171,7 +192,7 @@ def place(package, debian_13, tmp_path_factory):
         "BROKER": "localhost", "BASE": base, "PACKAGE": there, "FLEET": home / "fleet",
         "CARD": home / "card.img",
     }  # fmt: skip
-    laptop = Laptop(home, values)
+    laptop = Laptop(home, values, pypi)
     yield SimpleNamespace(home=home, laptop=laptop, card=home / "card.img", fleet=home / "fleet")
     print("\n".join(laptop.said()[-50:]))
     laptop.close()

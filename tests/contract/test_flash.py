@@ -92,6 +92,7 @@ def kernel(tmp_path):
     )  # fmt: skip
     made.disk("mmcblk1", "179:8", 32 * GB, type="MMC", name="BJTD4R", serial="0x5")
     made.disk("sdg", "8:96", 4 * GB, removable="1")
+    made.disk("sdi", "8:128", 0, removable="1")
     made.disk("sdh", "8:112", 32 * GB, removable="1", ro="1")
     return made
 
@@ -116,12 +117,16 @@ def test_a_card_in_a_laptops_own_slot_says_who_it_is(kernel):
     [
         ("259:0", "this machine runs from it: nvme0n1p2 is mounted at /"),
         ("259:1", "this machine runs from it: nvme0n1p2 is mounted at /"),  # a part of that disk
-        ("8:16", "sdb1 is mounted at /media/an/MY CARD"),
+        (
+            "8:16",
+            "sdb1 is mounted at /media/an/MY CARD; if it is the right one: sudo umount /dev/sdb1",
+        ),
         ("8:32", "sdc1 is mounted at /home"),  # btrfs, which numbers its mounts itself
         ("8:48", "this machine swaps to sdd2"),
         ("8:80", "sdf1 is part of dm-0"),
         ("8:80", "is mounted at /srv"),  # through dm-0
         ("8:96", "it holds 4.0 GB, and the image takes 6.0; take a card of 16 GB or more"),
+        ("8:128", "there is no card in it; put one in"),
         ("8:112", "write-protected; slide the lock"),
     ],
 )

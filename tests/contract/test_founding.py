@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from checkin import cose, identity
+from checkin import cose, identity, signed_list
 from checkin.seal import CentralKey, CentralSeal
+from checkin.signed_list import TrustList
 from provisioning import fleet_folder, founding
 from provisioning.fleet_folder import (
     FleetError,
@@ -177,3 +178,11 @@ def test_a_key_that_is_gone_or_is_none_is_said(tmp_path):
     folder.pass_key.write_text("x")
     with pytest.raises(FleetError, match="is no signing key"):
         signing_key(folder.pass_key)
+
+
+def test_the_fleets_own_passes_count_from_the_first_card_on(tmp_path):
+    made = fleet.made_up(tmp_path / "fleet")
+    public = signed_list.public_key(made.folder.settings_public.read_text(encoding="ascii").strip())
+    listed = signed_list.read_file(made.folder.trust_list, TrustList, public)
+    assert listed.pass_keys == [made.folder.pass_public.read_text(encoding="ascii").strip()]
+    assert listed.version == 1

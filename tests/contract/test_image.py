@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from provisioning.image import ImageError
 from provisioning.official import OfficialError
 from provisioning.tools import ToolError
 from tests import disk_images
-from tests.disk_images import PACKAGES, SEED
+from tests.disk_images import PACKAGES, SEED, SMALL
 
 
 def nothing(_done):
@@ -29,13 +31,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trixie(folder):
-    return disk_images.official(folder / "raspios-trixie-arm64-lite.img")
+    return disk_images.official(folder / "raspios-trixie-arm64-lite.img", boot_bytes=SMALL)
 
 
 @pytest.fixture(scope="module")
 def small(folder):
     """The smallest that is still a FAT32: unpacking takes its time by the byte."""
-    return disk_images.official(folder / "small.img", boot_bytes=36 * 1024 * 1024)
+    return disk_images.official(folder / "small.img", boot_bytes=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_what_is_no_image_is_refused(tmp_path, trixie):
     file.write_bytes(os.urandom(1024 * 1024))
     with pytest.raises(OfficialError, match="no partition table that can be read"):
         official.look_into(file, "1" * 64)
-    file.write_bytes(trixie.read_bytes()[: 100 * 1024 * 1024])
+    file.write_bytes(trixie.read_bytes()[: 50 * 1024 * 1024])
     with pytest.raises(OfficialError, match="ends before its partitions do"):
         official.look_into(file, "1" * 64)
 
@@ -182,6 +184,21 @@ def test_the_data_partition_is_whole_and_empty(made, tmp_path):
     said = tools.run("debugfs", "-R", "stats -h", str(tmp_path / "data")).decode()
     assert re.search(r"Filesystem volume name:\s+vaora-data\n", said)
     assert re.search(r"Block size:\s+4096\n", said)
+
+
+def test_on_a_card_the_data_grows_to_its_end(made, tmp_path):
+    """As first-boot.sh does it, on a card larger than the image."""
+    card = tmp_path / "card"
+    with card.open("wb") as opened:
+        opened.truncate(made.stat().st_size + 1024**3)
+    ranges.copy(made, card)
+    tools.run("sfdisk", "--quiet", "--no-reread", "-N", "3", str(card), given=b", +\n")
+    data = disk.read(card).partitions[2]
+    assert data.range.end > card.stat().st_size - 4 * 1024**2
+    ranges.copy_out(card, data.range, tmp_path / "data")
+    tools.run("resize2fs", str(tmp_path / "data"))
+    tools.run("e2fsck", "-f", "-n", str(tmp_path / "data"))
+    assert ranges.filesystem_bytes(tmp_path / "data", 0) == data.bytes
 
 
 def test_root_is_left_as_it_was(made, trixie):
@@ -289,6 +306,24 @@ def test_the_sheet_says_what_went_in(made, prepared):
 def test_an_image_without_its_sheet_is_refused(tmp_path):
     with pytest.raises(ImageError, match="vaora-provision image --kiosk door-9"):
         image.read_sheet(tmp_path / "door-9.img")
+
+
+def test_an_image_under_another_kiosks_name_is_refused(made, tmp_path):
+    (tmp_path / "door-9.json").write_bytes(image.sheet_of(made).read_bytes())
+    with pytest.raises(ImageError, match="its sheet is of door-1; make it again"):
+        image.read_sheet(tmp_path / "door-9.img")
+
+
+def test_a_copy_to_another_filesystem_has_the_same_bytes_and_holes(tmp_path):
+    source = tmp_path / "source"
+    with source.open("wb") as opened:
+        opened.write(b"begin" * 1000)
+        opened.seek(20 * 2**20)
+        opened.write(b"end" * 1000)
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as other:  # memory, whatever tmp_path is on
+        ranges.copy(source, Path(other.name))
+        assert Path(other.name).read_bytes() == source.read_bytes()
+        assert Path(other.name).stat().st_blocks * 512 < 2**20
 
 
 def test_a_seed_without_settings_leaves_no_image(prepared, tmp_path):

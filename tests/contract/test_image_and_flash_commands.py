@@ -49,7 +49,7 @@ def base(tmp_path_factory):
         for name in NEEDED
     )
     folder = tmp_path_factory.mktemp("download")
-    made = disk_images.official(folder / "made.img", status=status, boot_bytes=36 * 1024 * 1024)
+    made = disk_images.official(folder / "made.img", status=status, boot_bytes=disk_images.SMALL)
     return disk_images.packed(made, folder / "raspios-trixie-arm64-lite.img.xz")
 
 
@@ -166,6 +166,15 @@ def test_an_image_without_a_checksum_is_refused_until_it_is_said(made, base, tmp
     assert done.exit_code == 0, done.output
 
 
+def test_an_image_that_has_all_that_is_needed_asks_nobody(made, base, tmp_path):
+    words = ("--fleet", made.folder.root, "--base", base, "--kiosk", "cong-1", "--out", tmp_path)
+    done = CliRunner().invoke(main, ["image", *map(str, words)])
+    assert done.exit_code == 0, done.output
+    names = boot_of(tmp_path / "cong-1.img").names()
+    assert "vaora/vaora.deb" in names
+    assert not [name for name in names if name.startswith("vaora/packages/")]
+
+
 def test_a_list_with_a_mistake_makes_no_image(base, tmp_path):
     found = fleet.made_up(tmp_path)
     (tmp_path / "debs").mkdir()
@@ -173,7 +182,25 @@ def test_a_list_with_a_mistake_makes_no_image(base, tmp_path):
     done = run(tmp_path, "image", "--all", base=base)
     assert "inventory.csv" in done.output
     assert "line 2" in done.output
-    assert not found.folder.images.exists()
+    assert not list(found.folder.images.glob("*.img"))
+
+
+def test_two_at_once_don_t_take_each_others_half_images(made, base):
+    with image.alone(made.folder.images):
+        done = run(made.folder.root, "image", "--kiosk", "cong-1", base=base)
+    assert "images are being made there by another; wait for it" in done.output
+
+
+def test_what_a_killed_one_left_is_taken_away(made, base):
+    left = made.folder.images / f"{image.HALF}killed"
+    left.mkdir()
+    (left / "cong-1.img").write_bytes(b"a secret")
+    done = run(made.folder.root, "image", "--kiosk", "cong-1", base=base)
+    assert done.exit_code == 0, done.output
+    assert not left.exists()
+    assert {file.name for file in made.folder.images.iterdir()} == {
+        ".cache", ".lock", "cong-1.img", "cong-1.json", "cong-2.img", "cong-2.json",
+    }  # fmt: skip
 
 
 # to a card

@@ -123,7 +123,7 @@ def test_a_kiosks_settings_say_what_the_list_and_the_fleet_say(fleet, public, se
     assert found.broker.host == fleet.settings.broker_host
     assert found.broker.cert_file == found.broker.key_file == "/var/lib/vaora-identity/kiosk.pem"
     assert found.broker.ca_file == "/etc/vaora/ca.pem"
-    assert (found.policy.trust_file, found.policy.revocations_file) == ("", "")
+    assert (found.policy.trust_file, found.policy.revocations_file) == ("/etc/vaora/trust.list", "")
     assert found.camera == Settings().camera
     assert b"[camera]" not in files["vaora/kiosk.toml"]
 
@@ -185,7 +185,7 @@ def test_a_seed_that_first_boot_could_not_use_is_not_given(fleet, public, secret
         (replace(public, ca=b"nothing"), secrets, "ca.pem"),
         (replace(public, ca=public.ca + key), secrets, "ca.pem: has a private key"),
         (replace(public, seal=""), secrets, "seal is empty"),
-        (replace(public, authority=""), secrets, "authority is empty"),
+        (replace(public, authority=""), secrets, "authority is missing"),
     ]
     for each, card, said in wrong:
         with pytest.raises(SeedError, match=said):

@@ -17,9 +17,18 @@ from checkin.signed_list import Release, Revocations, SignedSettings, TrustList
 from provisioning import fleet_watch, passes_list
 from provisioning.__main__ import main
 from provisioning.columns import COLUMNS
+from provisioning.commands.fleet import Seen
 from provisioning.passes_list import Row
 from sync_daemon import topics
-from sync_daemon.broker import Acknowledged, Broker, Connected, Message, Options, Received
+from sync_daemon.broker import (
+    Acknowledged,
+    Broker,
+    BrokerError,
+    Connected,
+    Message,
+    Options,
+    Received,
+)
 from sync_daemon.topics import REVOCATIONS, TRUST, Address, OutboxState, State
 from tests import fleet as made_up_fleets
 from tests.signed import certificate, ec_key
@@ -122,7 +131,7 @@ def test_a_trust_list_with_the_fleets_own_key_and_the_authorities_in_a_folder(fl
     (fleet.folder.root / "trust" / "card-keys.json").write_text(json.dumps(cards))
     ran = run(fleet, "send", "trust")
     assert ran.output == (
-        "Trust list, version 1: 1 key for passes, 1 health authorities, 1 card issuers.\n"
+        "Trust list, version 2: 1 key for passes, 1 health authorities, 1 card issuers.\n"
     )
     found = retained(fleet, TRUST, TrustList)
     assert found.pass_keys == [fleet.folder.pass_public.read_text().strip()]
@@ -131,12 +140,19 @@ def test_a_trust_list_with_the_fleets_own_key_and_the_authorities_in_a_folder(fl
     (fleet.folder.root / "trust" / "vn.der").unlink()
     more = run(fleet, "send", "trust", "--pass-key", b64encode(ROGUE.public).decode())
     assert "had 1" in more.stderr
-    assert retained(fleet, TRUST, TrustList).version == 2
+    assert retained(fleet, TRUST, TrustList).version == 3
     (fleet.folder.root / "trust" / "vn.der").write_text("no certificate")
     wrong = run(fleet, "send", "trust")
     assert (wrong.exit_code, "vn.der: is no certificate in DER" in wrong.stderr) == (1, True)
     assert run(fleet, "send", "trust", "--pass-key", "x").exit_code == 1
-    assert retained(fleet, TRUST, TrustList).version == 2
+    assert retained(fleet, TRUST, TrustList).version == 3
+
+
+def test_the_longest_list_that_a_kiosk_takes_passes_the_broker(fleet):
+    # As long as eight of the world's lists of health authorities.
+    body = bytes(signed_list.LONGEST_FILE_BYTES)
+    at_broker(fleet, "vaora-fleet", [Message(TRUST, body)])
+    assert at_broker(fleet, "cong-1", read=[TRUST])[TRUST] == body
 
 
 def passes(fleet, *revoked):
@@ -293,12 +309,46 @@ def test_what_was_sent_and_isnt_there_yet_is_outdated(fleet):
     assert [run(fleet, "send", "trust").exit_code for _ in range(2)] == [0, 0]
     release = Release(1, ISSUED, "0.2.1", "arm64", 1, "0" * 64)
     message = Message(topics.update("arm64"), signed_list.sign(release, ours(fleet)))
-    said = [told(1, trust_version=1, version="0.2.1"), told(2, trust_version=2, version="0.2.0")]
+    newest = signed_list.read_file(fleet.folder.trust_list, TrustList, public(fleet)).version
+    said = [
+        told(1, trust_version=newest - 1, version="0.2.1"),
+        told(2, trust_version=newest, version="0.2.0"),
+    ]
     at_broker(fleet, "vaora-fleet", [message, *said])
     rows = json.loads(run(fleet, "fleet", "--json").output)["kiosks"]
     assert [(row["kiosk"], row["condition"], row["outdated"]) for row in rows] == [
         ("k1", "outdated", ["trust"]), ("k2", "outdated", ["version"]),
     ]  # fmt: skip
+
+
+def test_a_state_that_was_cleared_is_nobodys(fleet):
+    seen = Seen(fleet.folder, set(), as_json=True)
+    message = told(1)
+    seen.hear({message.topic: message.body, "vaora/v1/claim/k1/request": b"", "x": b""})
+    assert list(seen.states) == [Address("0100123", "k1")]
+    seen.hear({message.topic: b"", "x": b"{}"})
+    assert seen.states == {}
+
+
+def test_who_watches_waits_for_a_broker_that_was_there(fleet, monkeypatch):
+    from provisioning.commands import fleet as command
+
+    list_doors(fleet.folder, ["k1"])
+    at_broker(fleet, "vaora-fleet", [told(1)])
+    stopped, drawn = threading.Event(), []
+    monkeypatch.setattr(command, "stop_signals", lambda: stopped)
+    monkeypatch.setattr(command, "AGAIN_S", 0.1)
+
+    def follow(*_):
+        drawn.append(1)
+        if len(drawn) == 1:
+            raise BrokerError("the connection is gone")
+        stopped.set()
+
+    monkeypatch.setattr(command, "_follow", follow)
+    ran = run(fleet, "fleet", "--watch")
+    assert (ran.exit_code, len(drawn)) == (0, 2)
+    assert "the connection is gone" in ran.stderr
 
 
 def test_a_table_that_is_watched_changes_with_the_fleet(fleet, monkeypatch):
