@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from checkin.words import _
+from checkin import marks
 from provisioning import qr
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ MORE = "pip install 'vaora[paper]'"
 
 
 class PaperError(ValueError):
-    """A sheet can't be made; the message says why, and what to do."""
+    """A sheet can't be made; the message says why, and what to do.
+
+    It is a `Text`: the paper is in the language of who reads it, a mistake in that of who prints.
+    """
 
 
 class Place(NamedTuple):
@@ -79,16 +82,18 @@ class Paper:
         """
         if missing := unprintable(text):
             raise PaperError(
-                _(
+                marks.text(
                     "{text!r}: {missing!r} can't be printed; write it in Latin letters, as in "
-                    "a passport"
-                ).format(text=text, missing=missing)
+                    "a passport",
+                    text=text,
+                    missing=missing,
+                )
             )
         size_pt, lines = self._fitted(text, place.width_mm, place.height_mm, size_pt, bold=bold)
         if not lines:
             raise PaperError(
-                _("{text!r}: is too long for its place on the paper; write it shorter").format(
-                    text=text
+                marks.text(
+                    "{text!r}: is too long for its place on the paper; write it shorter", text=text
                 )
             )
         height_mm = line_mm(size_pt)
@@ -206,10 +211,11 @@ def _add_fonts(pdf: "FPDF") -> None:
             pdf.add_font(FAMILY, style, file)
         except OSError as error:
             raise PaperError(
-                _(
+                marks.text(
                     "{file}: is missing, and with it the Vietnamese letters; install it: sudo "
-                    "apt install fonts-dejavu-core"
-                ).format(file=file)
+                    "apt install fonts-dejavu-core",
+                    file=file,
+                )
             ) from error
 
 
@@ -232,5 +238,7 @@ def _pdfium() -> Any:  # noqa: ANN401  a module
 
 def _not_installed(name: str) -> PaperError:
     return PaperError(
-        _("nothing can be printed without {name}; install it: {more}").format(name=name, more=MORE)
+        marks.text(
+            "nothing can be printed without {name}; install it: {more}", name=name, more=MORE
+        )
     )

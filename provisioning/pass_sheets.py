@@ -7,6 +7,7 @@ words is for people: who it is for, until when, and the id by which it is called
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 
+from checkin import marks
 from checkin.words import N_, _, plural
 from provisioning import qr
 from provisioning.issuing import Pass
@@ -58,14 +59,20 @@ def modules(one: Pass) -> tuple[bytes, ...]:
         rows = qr.modules(one.text)
     except qr.TooMuchError as error:
         raise PaperError(
-            _("{holder!r}: {why}; name fewer checkpoints").format(holder=one.row.holder, why=error)
+            marks.text(
+                "{holder!r}: {why}; name fewer checkpoints",
+                holder=one.row.holder,
+                why=marks.said(error),
+            )
         ) from error
     if len(rows) > MOST_MODULES:
         raise PaperError(
-            _(
+            marks.text(
                 "{holder!r}: {count} characters make a code too fine for a kiosk's camera; "
-                "name fewer checkpoints, or write the name shorter"
-            ).format(holder=one.row.holder, count=len(one.text))
+                "name fewer checkpoints, or write the name shorter",
+                holder=one.row.holder,
+                count=len(one.text),
+            )
         )
     return rows
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import segno
 
-from checkin.words import _
+from checkin import marks
 
 # Level Q survives a quarter of its modules lost: a pass lives in a pocket for a day.
 LEVEL = "q"
@@ -50,7 +50,7 @@ def modules(text: str) -> tuple[bytes, ...]:
         code = segno.make(text, error=LEVEL, boost_error=False, micro=False, mask=MASK)
     except segno.DataOverflowError as error:
         raise TooMuchError(
-            _("{count} characters are too many for a QR code").format(count=len(text))
+            marks.text("{count} characters are too many for a QR code", count=len(text))
         ) from error
     return tuple(bytes(row) for row in code.matrix)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from checkin.marks import text
+from checkin.words import N_
 from sync_daemon.broker import Tls
 
-EXPIRED = text("has expired")
-NOT_YET_VALID = text("is not yet valid")
-_UNREAD, _MISSING = text("can't be read"), text("isn't there")
+EXPIRED = N_("has expired")
+NOT_YET_VALID = N_("is not yet valid")
+_UNREAD, _MISSING = N_("can't be read"), N_("isn't there")
 
 
 @dataclass(frozen=True, slots=True)

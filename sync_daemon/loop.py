@@ -10,8 +10,8 @@ from checkin import VERSION, health
 from checkin.clock import Clock, Moment
 from checkin.event import SYNCED_ERROR_S
 from checkin.health import KioskHealth, SyncHealth
-from checkin.marks import text
 from checkin.outbox import Anchor, Outbox, OutboxError, damaged_files
+from checkin.words import N_
 from sync_daemon import topics
 from sync_daemon.arrivals import Arrivals
 from sync_daemon.broker import (
@@ -35,7 +35,7 @@ log = logging.getLogger("vaora.sync")
 # How long one turn may wait for the network: a check-in appended meanwhile waits as long.
 TURN_S = 0.1
 
-REFUSES = text("it refuses a message")
+REFUSES = N_("it refuses a message")
 
 # Fixed header, topic length, packet id and our one property (MQTT 5.0, 3.3), generously.
 PACKET_OVERHEAD_BYTES = 128

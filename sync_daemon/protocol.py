@@ -24,12 +24,12 @@ import msgspec
 
 from checkin import event
 from checkin.event import EventError
-from checkin.marks import text
+from checkin.words import N_
 from sync_daemon.topics import MOST_RANGES, MOST_REFUSED, Address, Receipt, Refusal, State
 
 # Behind them stands for how long, in parentheses.
-NO_ANSWER = text("no answer")
-NO_PROGRESS = text("the broker acknowledges nothing")
+NO_ANSWER = N_("no answer")
+NO_PROGRESS = N_("the broker acknowledges nothing")
 
 END = 2**62
 

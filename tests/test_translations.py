@@ -19,18 +19,20 @@ from central import report as reports
 from central.report import OutboxReport, Report
 from checkin import blinks, outbox, signed_list
 from checkin.claim import REFUSALS
-from checkin.marks import text
+from checkin.marks import said, text
 from checkin.outbox import OutboxError
-from checkin.words import _, in_language, known, of_system
+from checkin.words import _, in_language, known, of_system, spoken
 from docs import translations
 from kiosk import doctor
 from kiosk.logic.examination import Facts, examine
 from kiosk.ports import CameraError, PanelError
 from kiosk.told import not_newer
-from provisioning import blink_words, fleet_table, founding, inventory
+from provisioning import blink_words, fleet_table, founding, inventory, label
 from provisioning.__main__ import main as provision
 from provisioning.card import Card, doubts, refusals
 from provisioning.fleet_folder import FleetSettings
+from provisioning.label import Label
+from provisioning.paper import PaperError
 from provisioning.wanted import Desk, survey
 from sync_daemon import broker as brokers
 from sync_daemon import certificate, enrolment, enrolment_words, identity, reasons, status
@@ -127,7 +129,7 @@ def calls():
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             tree = ast.parse(file.read_text(encoding="utf-8"))
-            has_text = "from checkin.marks import" in file.read_text(encoding="utf-8")
+            has_text = "marks" in file.read_text(encoding="utf-8")
             for node in ast.walk(tree):
                 name = _called(node)
                 if name in MARKS and (name != "text" or has_text):
@@ -135,8 +137,12 @@ def calls():
 
 
 def _called(node):
-    found = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    return node.func.id if found else ""
+    """The name, whether it is its module's or imported from it."""
+    if not isinstance(node, ast.Call):
+        return ""
+    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "marks":
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 def _literals(node):
@@ -566,6 +572,14 @@ def test_why_a_card_is_not_written_is_said_in_vietnamese():
     card = Card(Path("/dev/sdb1"), "sdb1", 10**12, is_disk=False, is_file=False, removable=False,
                 read_only=True, model="", serial="", used_for=())  # fmt: skip
     assert_translated(lambda: [*refusals(card, 2 * 10**12), *doubts(card)])
+
+
+def test_a_mistake_on_paper_is_said_to_who_prints_it_not_to_who_reads_it():
+    with in_language("vi"), pytest.raises(PaperError) as caught:
+        label.pdf([Label("k1", "cp", "李")], at=datetime(2026, 11, 22, tzinfo=UTC))
+    assert_translated(lambda: [spoken(said(caught.value))])
+    with in_language("en"):
+        assert "'李' can't be printed" in spoken(said(caught.value))
 
 
 def test_the_folders_readme_is_said_in_vietnamese():

@@ -7,8 +7,8 @@ from typing import get_args
 
 import click
 
-from checkin import whole
-from checkin.words import _, in_language, of_system, plural
+from checkin import marks, whole
+from checkin.words import _, in_language, plural
 from provisioning import inventory, paper
 from provisioning import label as labels
 from provisioning.commands.options import fleet_option, in_words, opened
@@ -92,7 +92,9 @@ def _write(target: Path, made: Sequence[Label], at: datetime, *, together: bool)
             whole.write(target / ALL_NAME, all_of_them, mode=0o644)
     except OSError as error:
         raise PaperError(
-            _("{filename}: can't be written ({why}); name another folder with --out").format(
-                filename=error.filename or target, why=of_system(error)
+            marks.text(
+                "{filename}: can't be written ({why}); name another folder with --out",
+                filename=error.filename or target,
+                why=error.strerror or "",
             )
         ) from error

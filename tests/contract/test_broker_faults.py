@@ -162,7 +162,7 @@ def test_a_wish_that_the_broker_refuses_is_said_and_holds_up_nothing():
         heard = hear(one)
         one.close()
     assert isinstance(heard, Connected)
-    assert "read a/settings: not authorized (0x87)" in heard.unread[0]
+    assert "read (a/settings): not authorized (0x87)" in heard.unread[0]
 
 
 def test_a_subscription_with_a_lower_quality_stands():
