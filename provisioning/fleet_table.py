@@ -54,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
     faults: list[str] = []
     not_taken: list[str] = []
     version: str = ""
+    update: str = ""  # what goes on with a package, in the kiosk's words
     certificate_days: float | None = None
     settings_version: int | None = None
     trust_version: int | None = None
@@ -102,6 +103,7 @@ def _row(
         faults=list(state.faults),
         not_taken=list(state.not_taken),
         version=state.version,
+        update=state.update,
         certificate_days=state.certificate_days,
         settings_version=state.settings_version,
         trust_version=state.trust_version,
@@ -195,7 +197,7 @@ def _cells(row: Row, at: datetime) -> list[str]:
         if row.certificate_days is not None
         else "",
         _signed(row),
-        " ".join(row.faults),
+        " ".join([*row.faults, *([row.update] if row.update else [])]),
     ]
 
 

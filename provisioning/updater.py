@@ -158,6 +158,11 @@ class Updater:
         release = self._arrived()
         if release is None:
             return
+        if self._machine.is_older(release.package, self._version):
+            # Released before this package was installed: no fault, and nothing to be gone back to.
+            log.info("release %d is older than the package, %s", release.version, self._version)
+            self._note(number=release.version)
+            return
         attempts = self._ledger.attempts if self._ledger.attempted == release.version else 0
         self._note(attempted=release.version, attempts=attempts + 1)
         try:
@@ -190,8 +195,6 @@ class Updater:
 
     def _prepared(self, release: Release) -> str:
         """The name of an environment that did its rehearsal."""
-        if self._machine.is_older(release.package, self._version):
-            raise RefusedError(f"is older than the package that is installed, {self._version}")
         if self._machine.free_bytes(self._places.folder) < TIMES_LARGER * release.bytes + AND_BYTES:
             raise NotThisTimeError("too little room on the disk")
         self._tidy()

@@ -150,10 +150,13 @@ class Updates:
 
     def _is_wanted(self, release: Release) -> bool:
         known = self._release.version if self._release is not None else 0
-        newest = max(known, self._told.number)
-        return (
-            release.arch == self._arch and release.version > newest and release.package != VERSION
-        )
+        if release.arch != self._arch or release.version <= max(known, self._told.number):
+            return False
+        if release.package == VERSION:
+            return False
+        # A new card has a newer package than the last release: that is no update. What an update in
+        # force may be followed by, root knows better.
+        return bool(self._told.running) or not _is_older(release.package, VERSION)
 
     def _begin(self, release: Release, tick: float) -> None:
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -250,6 +253,14 @@ class Updates:
             )
             for step in steps
         ]
+
+
+def _is_older(version: str, than: str) -> bool:
+    """Whether `version` is a lower one, as far as numbers tell; else root asks dpkg."""
+    one, other = version.split("."), than.split(".")
+    if not all(part.isdecimal() for part in (*one, *other)):
+        return False
+    return [int(part) for part in one] < [int(part) for part in other]
 
 
 def _sha256(file: Path) -> str:

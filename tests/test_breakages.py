@@ -3,13 +3,16 @@
 A breakage is a plausible mistake, most often one line: what a hurried change would do.
 """
 
+import atexit
 import compileall
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import Queue
@@ -460,6 +463,34 @@ BREAKAGES = [
         "::test_a_renewed_certificate_is_taken_up_by_connecting_anew",
     ),
     Breakage(
+        "a release is taken twice",
+        "provisioning/updater.py",
+        "release.version > self._ledger.number",
+        "release.version >= self._ledger.number",
+        "tests/contract/test_updater.py::test_what_isnt_signed_newer_and_whole_changes_nothing",
+    ),
+    Breakage(
+        "a package is taken without a look at its hash",
+        "provisioning/updater.py",
+        "if left or source.read(1) or digest.hexdigest() != release.sha256:",
+        "if left or source.read(1):",
+        "tests/contract/test_updater.py::test_what_isnt_signed_newer_and_whole_changes_nothing",
+    ),
+    Breakage(
+        "a version reaches the door without a rehearsal",
+        "provisioning/updater.py",
+        'self._rehearse(env / "bin")',
+        "pass",
+        "tests/contract/test_updater.py::test_a_rehearsal_that_fails_is_the_end_of_it",
+    ),
+    Breakage(
+        "a package that the network spoilt is named whole",
+        "sync_daemon/updates.py",
+        "if _sha256(self._coming) != release.sha256:",
+        "if not self._coming.exists():",
+        "tests/contract/test_updates.py::test_parts_that_arent_what_was_signed_never_arrive",
+    ),
+    Breakage(
         "a signed document is in force that no restart finds again",
         "kiosk/told.py",
         "            whole.write(self._taken, raw)  #",
@@ -563,12 +594,22 @@ BREAKAGES = [
 AT_ONCE = 2
 
 
+@cache
+def temporary():
+    made = Path(tempfile.mkdtemp(prefix="planted-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
 def run(folder, *tests):
     # Hypothesis is half a second to load, and most of these tests don't use it.
     without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     # No byte code is written: a breakage of the same length in the same second would find the last
     # one's. What is there goes by the source's hash.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    # Each start of a pytest closes the folder of all of them to mosquitto's user.
+    # By a short name: a socket's has 107 bytes.
+    environment["PYTEST_DEBUG_TEMPROOT"] = str(temporary())
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", *without, *tests],
         cwd=folder, capture_output=True, text=True, check=False, env=environment,

@@ -155,6 +155,6 @@ def fleet():
         pytest.skip("mosquitto isn't installed")
     # Not among pytest's own, which another pytest of the same user closes to mosquitto's.
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        made = Fleet(Path(folder) / "made-up" / "fleet")  # `readable_by_mosquitto` opens two above
+        made = Fleet(Path(folder) / "made-up" / "fleet")
         yield made
         made.close()

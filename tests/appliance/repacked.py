@@ -6,7 +6,6 @@
 import base64
 import hashlib
 import re
-import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -43,26 +42,26 @@ def repacked(
                 requirements.read_text(),
             )
         )
-        build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(root)]
-        subprocess.run([*build, str(made)], check=True, stdout=subprocess.DEVNULL)
+        _build(root, made)
     return made
 
 
-def without_other_wheels(package: Path) -> Path:
-    """`package` with our own wheel alone, in its place: for who needs it unpacked often."""
+def without_other_wheels(package: Path, into: Path) -> Path:
+    """`package` with our own wheel alone: for who repacks it often."""
+    made = into / package.name
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "root"
         subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(root)], check=True)
         for wheel in (root / "usr/lib/vaora/wheels").glob("*.whl"):
             if not wheel.name.startswith("vaora-"):
                 wheel.unlink()
-        small = Path(name) / package.name
-        build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(root)]
-        subprocess.run([*build, str(small)], check=True, stdout=subprocess.DEVNULL)
-        made = package.parent / "small" / package.name
-        made.parent.mkdir(exist_ok=True)
-        shutil.copy(small, made)
+        _build(root, made)
     return made
+
+
+def _build(root: Path, deb: Path) -> None:
+    build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(root), str(deb)]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
 
 
 def _rewrite(old: Path, new: Path, before: str, version: str, changes: Mapping[str, str]) -> None:

@@ -103,10 +103,14 @@ def test_how_far_it_is_is_said(bench):
 @pytest.mark.parametrize(
     "body",
     [
-        signed(key=OTHER), signed(arch="amd64"), signed(package=VERSION), b"", b"\xd2\x84",
-        signed()[:-1], bytes(updates.LONGEST_RELEASE_BYTES + 1),
+        signed(key=OTHER), signed(arch="amd64"), signed(package=VERSION),
+        signed(package="0.0.9"), b"", b"\xd2\x84", signed()[:-1],
+        bytes(updates.LONGEST_RELEASE_BYTES + 1),
     ],
-    ids=["another's signature", "another machine", "runs already", "empty", "none", "cut", "long"],
+    ids=[
+        "another's signature", "another machine", "runs already", "older", "empty", "none", "cut",
+        "long",
+    ],
 )  # fmt: skip
 def test_what_isnt_for_us_is_left(bench, body):
     bench.publish(body)
@@ -217,6 +221,14 @@ def test_what_root_has_dealt_with_is_removed_and_not_wanted_again(bench):
     bench.connect()
     bench.turn(5)
     assert bench.read == []
+
+
+def test_an_update_in_force_may_be_followed_by_an_older_one(bench):
+    tell(bench, number=1, running=VERSION)
+    bench.publish(signed(2, package="0.0.9"))
+    bench.connect()
+    bench.turn(5)
+    assert bench.arrived is not None
 
 
 def test_what_root_says_goes_into_the_state(bench):

@@ -134,6 +134,15 @@ def test_the_table_in_words():
     assert [line[columns : columns + 7] for line in lines[2:5:2]] == ["      2"] * 2
 
 
+def test_what_goes_on_with_an_update_is_said_beside_the_faults():
+    refused = state(faults=["update-refused"], update="refused 0.3.0: vaora-kiosk ended by itself")
+    found = table({"back": refused, "busy": state(update="downloading 40 %")})
+    with in_language("en"):
+        text = "\n".join(words(found))
+    assert "update-refused refused 0.3.0: vaora-kiosk ended by itself" in text
+    assert "downloading 40 %" in text
+
+
 def test_json_says_everything_in_the_same_order():
     found = table({"a": state(), "b": State(online=False)})
     said = json.loads(fleet_table.as_json(found, AT))
