@@ -36,6 +36,7 @@ log = logging.getLogger("vaora.sync")
 TURN_S = 0.1
 
 REFUSES = N_("it refuses a message")
+SPOILT = N_("damaged on disk")
 
 # Fixed header, topic length, packet id and our one property (MQTT 5.0, 3.3), generously.
 PACKET_OVERHEAD_BYTES = 128
@@ -424,7 +425,7 @@ class SyncLoop:
         """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
         while (wanted := self._sender.wanted(now.tick)) is not None:
             found = self._outbox.pending(wanted.after, wanted.limit, wanted.through)
-            spoilt = dict.fromkeys(found.damaged, "damaged on disk")
+            spoilt = dict.fromkeys(found.damaged, SPOILT)
             if spoilt:
                 log.error("check-ins %s are damaged on disk and set aside", sorted(spoilt))
                 self._outbox.settle(0, spoilt)
