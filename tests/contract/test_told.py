@@ -85,13 +85,16 @@ def test_a_new_key_of_the_centrals_is_in_force_at_once_and_after_a_restart(told)
         (signed(9, key=ROGUE), "is not signed by"),
         (spoilt(signed(9)), "is not signed by"),
         (signed(9)[: len(signed(9)) // 2], "is no signed list"),
-        (signed(2, seal=NEW.public), "is another version 2, and 2 is in force"),
-        (signed(1, seal=NEW.public), "is version 1, and 2 is in force; sign it with a higher"),
+        (signed(2, seal=NEW.public), "has the number of what is in force, and is another (2, 2)"),
+        (
+            signed(1, seal=NEW.public),
+            "is older than what is in force (1, 2); sign it with",
+        ),
         (signed(9, seal="no key"), "seal: a key is base64"),
         (signed(9, seal=""), "seal: a key is base64"),
         (signed(9, seal="off"), "seal: a key is base64"),
-        (revoked(9), "holds no SignedSettings"),
-        (signed(9, door=Door(hold_off_s=-1)), "holds no SignedSettings"),
+        (revoked(9), "belongs there (SignedSettings)"),
+        (signed(9, door=Door(hold_off_s=-1)), "belongs there (SignedSettings)"),
         (signed(9, door=Door("button")), "needs [panel] direction_button_pin"),
         (signed(9, door=Door(visitor_prefix="A\n")), "control character"),
         (signed(9, policy=Policy(keep=("cccd.shoe",))), "[policy] cccd.shoe: nothing of that name"),
@@ -206,7 +209,7 @@ def test_what_was_taken_and_no_longer_fits_the_kiosks_own_file_is_refused_whole(
     assert signed_list.in_force(own, without.found) == own
     told.arrive(signed(2))
     assert without.refresh() is False  # who carries it can't go back behind what was in force
-    assert "is version 2, and 3 was in force" in without.trouble
+    assert "(2, 3); sign it with a higher number" in without.trouble
     told.arrive(signed(4))
     assert without.refresh()
 
@@ -301,7 +304,7 @@ def test_the_newer_of_file_and_network_counts(lists):
     assert calls(trusted) == (7, [A, B])
     lists.put("r.arrived", revoked(7, C))
     assert calls(trusted) == (7, [A, B])
-    assert "another version 7" in trusted.trouble
+    assert "and is another (7, 7)" in trusted.trouble
     assert calls(lists()) == (7, [A, B])
 
 
@@ -312,7 +315,7 @@ def test_a_file_of_the_number_that_the_network_brought_must_be_the_same(lists):
     assert calls(trusted) == (2, [A])
     lists.put("r", revoked(2, B))
     assert calls(trusted) == (2, [A])
-    assert "another version 2" in trusted.trouble
+    assert "and is another (2, 2)" in trusted.trouble
     assert dict(trusted.troubles(None, 30.0))["trust"] == ""
     lists.put("r", revoked(2, A))
     assert calls(trusted) == (2, [A])

@@ -61,7 +61,7 @@ def test_a_list_is_taken_when_it_is_put_there_and_its_age_shows(trusted, tmp_pat
     ("document", "key", "said"),
     [
         (a_list(), DESK, "not signed by this kiosk's"),
-        (Revocations(9, ISSUED, []), AUTHORITY, "holds no TrustList"),
+        (Revocations(9, ISSUED, []), AUTHORITY, "belongs there (TrustList)"),
         (TrustList(3, "yesterday"), AUTHORITY, "no date"),
     ],
 )
@@ -84,7 +84,7 @@ def test_an_older_version_is_not_taken(trusted, tmp_path):
     trusted.refresh()
     put(tmp_path, "t", a_list(4, pass_keys=[]))
     trusted.refresh()
-    assert "older than 5 in use" in trusted.trouble
+    assert "older than what is in force (4, 5)" in trusted.trouble
     assert trusted.trust().pass_keys
 
 
@@ -96,9 +96,13 @@ def test_a_file_that_is_no_list_says_so(tmp_path, raw):
         signed_list.read_file(file, TrustList, AUTHORITY.public)
 
 
-def test_a_file_without_an_end_is_not_read_to_it():
-    with pytest.raises(SignedListError, match="longer than"):
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path):
+    with pytest.raises(SignedListError, match="no ordinary file"):
         signed_list.read_file(Path("/dev/zero"), TrustList, AUTHORITY.public)
+    with (tmp_path / "list").open("wb") as made:
+        made.truncate(2**40)
+    with pytest.raises(SignedListError, match="longer than"):
+        signed_list.read_file(tmp_path / "list", TrustList, AUTHORITY.public)
 
 
 def test_no_files_is_no_trust_and_no_trouble():
@@ -130,7 +134,7 @@ def test_another_list_of_the_same_version_is_not_taken(trusted, tmp_path):
     trusted.refresh()
     put(tmp_path, "t", a_list(5, pass_keys=[]))
     trusted.refresh()
-    assert "another version 5" in trusted.trouble
+    assert "and is another (5, 5)" in trusted.trouble
     assert trusted.trust().pass_keys
 
 
