@@ -48,6 +48,19 @@ def test_every_command_is_in_the_readme():
             assert f"`{program} {command}" in README, f"{program} {command}"
 
 
+def test_every_command_has_one_row_in_the_readme():
+    """Two tables of the same commands are what merging two branches leaves behind."""
+    rows = re.findall(r"^\| `(vaora-[a-z]+ [a-z]+(?: [a-z]+(?=[` ]))?)", README, re.MULTILINE)
+    assert sorted(rows) == sorted(set(rows))
+    titles = re.findall(r"^#+ (?:For )?(?:the )?(.*?)s?$", README, re.MULTILINE)
+    assert sorted(titles) == sorted(set(titles))  # one section for technicians, and no second
+
+
+def test_every_page_is_to_be_found_from_the_readme():
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in README, page.name
+
+
 @pytest.mark.parametrize("name", PROSE)
 def test_every_make_word_that_is_named_exists(name):
     words = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
