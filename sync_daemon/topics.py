@@ -24,6 +24,8 @@ ROOT = "vaora/v1"
 
 CHECKINS_TYPE = "application/cloudevents-batch+json"
 JSON_TYPE = "application/json"
+SIGNED_TYPE = 'application/cose; cose-type="cose-sign1"'  # RFC 9052, section 2
+PART_TYPE = "application/octet-stream"
 
 # A receipt names at most so many ranges and refusals: the rest is said by the next one, and a
 # stranger's receipt can't make the daemon work for long.

@@ -97,6 +97,9 @@ def test_the_channels_are_the_topics():
     types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
     assert types["checkins"] == topics.CHECKINS_TYPE
     assert types["state"] == types["receipt"] == topics.JSON_TYPE
+    signed = {name for name, each in types.items() if each == topics.SIGNED_TYPE}
+    assert signed == {"settings", "trust", "revocations", "release"}
+    assert types["part"] == topics.PART_TYPE
 
 
 def test_every_topic_that_the_code_lists_has_its_channel():
@@ -123,8 +126,8 @@ def test_what_is_signed():
         check(msgspec.json.encode(Revocations(1, issued, ["Anna"])), "revocations")
     release = Release(1, issued, "0.2.0", "arm64", LONGEST_PACKAGE_BYTES, "0" * 64)
     check(msgspec.json.encode(release), "release")
+    longer = msgspec.structs.replace(release, bytes=LONGEST_PACKAGE_BYTES + 1)
     with pytest.raises(ValidationError):
-        longer = msgspec.structs.replace(release, bytes=LONGEST_PACKAGE_BYTES + 1)
         check(msgspec.json.encode(longer), "release")
     part = DOCUMENT["components"]["messages"]["part"]["payload"]
     assert part["maxLength"] == topics.PART_BYTES
