@@ -29,8 +29,7 @@ SETTINGS = "vaora/kiosk.toml"
 # Nobody but who makes them reads images: each holds a token.
 MODE = 0o600
 
-
-# What is being made lies in folders of this name.
+# What is being made lies in folders of this name, the packages too: `alone` takes them away.
 HALF = ".half-"
 
 
@@ -168,7 +167,7 @@ def check(image: Path, files: Mapping[str, bytes]) -> None:
             f"{image}: {COMMAND_LINE} would grow root over the data, or isn't one line"
         )
     label = tools.run("debugfs", "-R", "stats -h", f"{image}?offset={table.partitions[-1].begin}")
-    if len(table.partitions) != 3 or f"{DATA_LABEL}\n".encode() not in label:  # noqa: PLR2004
+    if len(table.partitions) != 3 or f"{DATA_LABEL}\n".encode() not in label:  # noqa: PLR2004  boot, root, data
         raise ImageError(f"{image}: has no partition {DATA_LABEL}; make it again")
     _check_fat(image, table.boot.range)
 

@@ -16,6 +16,7 @@ from typing import Literal, cast
 from checkin import signed_list, whole
 from checkin.cose import SigningKey
 from checkin.signed_list import LONGEST_PACKAGE_BYTES, Release, SignedListError
+from checkin.updates import ARCHITECTURES
 from provisioning import debian_package
 from provisioning.debian_package import PackageError
 from provisioning.fleet_watch import Line
@@ -25,7 +26,6 @@ from sync_daemon.topics import PART_BYTES
 
 WHEELS = "./usr/lib/vaora/wheels/"
 NAME = "vaora"
-ARCHITECTURES = ("arm64", "amd64")
 
 
 class ReleaseError(ValueError):
@@ -59,8 +59,10 @@ def make(
         found = debian_package.named(deb)
         if found.name != NAME:
             raise ReleaseError(f"is the package {found.name}; release one built by debian/build.sh")
-        if found.arch not in ARCHITECTURES:
-            raise ReleaseError(f"is for {found.arch}; kiosks are {' or '.join(ARCHITECTURES)}")
+        if found.arch not in ARCHITECTURES.values():
+            raise ReleaseError(
+                f"is for {found.arch}; kiosks are {' or '.join(ARCHITECTURES.values())}"
+            )
         package = deb if since is None else _without_wheels_of(deb, since)
     except PackageError as error:
         raise ReleaseError(str(error)) from error
