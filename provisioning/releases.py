@@ -17,6 +17,7 @@ from checkin import signed_list, whole
 from checkin.cose import SigningKey
 from checkin.signed_list import LONGEST_PACKAGE_BYTES, Release, SignedListError
 from checkin.updates import ARCHITECTURES
+from checkin.words import _, known
 from provisioning import debian_package
 from provisioning.debian_package import PackageError
 from provisioning.fleet_watch import Line
@@ -58,16 +59,26 @@ def make(
     try:
         found = debian_package.named(deb)
         if found.name != NAME:
-            raise ReleaseError(f"is the package {found.name}; release one built by debian/build.sh")
+            raise ReleaseError(
+                _("is the package {name}; release one built by debian/build.sh").format(
+                    name=found.name
+                )
+            )
         if found.arch not in ARCHITECTURES.values():
             raise ReleaseError(
-                f"is for {found.arch}; kiosks are {' or '.join(ARCHITECTURES.values())}"
+                _("is for {arch}; kiosks are {names}").format(
+                    arch=found.arch, names=_(" or ").join(ARCHITECTURES.values())
+                )
             )
         package = deb if since is None else _without_wheels_of(deb, since)
     except PackageError as error:
         raise ReleaseError(str(error)) from error
     if len(package) > LONGEST_PACKAGE_BYTES:
-        raise ReleaseError(f"has {len(package)} bytes; at most {LONGEST_PACKAGE_BYTES} are taken")
+        raise ReleaseError(
+            _("has {count} bytes; at most {most} are taken").format(
+                count=len(package), most=LONGEST_PACKAGE_BYTES
+            )
+        )
     release = Release(
         version=number,
         issued=at.isoformat(timespec="seconds"),
@@ -137,7 +148,9 @@ def _number_of(retained: bytes, authority: bytes) -> int:
         return signed_list.read(retained, Release, authority).version
     except SignedListError as error:
         raise ReleaseError(
-            f"what lies at the broker already {error}; is this the right fleet's folder?"
+            _("what lies at the broker already {why}; is this the right fleet's folder?").format(
+                why=known(str(error))
+            )
         ) from error
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from checkin.marks import said
+from checkin.words import spoken
 from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, open_fleet
 
 
@@ -33,4 +35,4 @@ def in_words(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(spoken(said(error))) from error
