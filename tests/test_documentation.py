@@ -69,6 +69,28 @@ def test_every_make_word_that_is_named_exists(name):
 
 
 @pytest.mark.parametrize("name", PROSE)
+def test_every_test_that_is_named_exists(name):
+    """The threat model says of each danger which test shows that it is stopped."""
+    files = [*(ROOT / "tests").rglob("*.py")]
+    there = {file.stem for file in files} | ALL_SETTINGS
+    for file in files:
+        there |= set(re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8")))
+    for test, star in re.findall(r"`(test_\w+)(\*?)(?:\.py)?`", PROSE[name]):
+        assert test in there or (star and any(each.startswith(test) for each in there)), test
+    for path in re.findall(r"`(tests/[\w/.-]+)`", PROSE[name]):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_suite_is_in_the_page_about_testing():
+    page = PROSE["docs/testing.md"]
+    for place in (ROOT / "tests").iterdir():
+        if place.is_dir() and any(place.glob("**/test_*.py")):
+            assert f"`tests/{place.name}/`" in page or f"`make {place.name}`" in page, place.name
+    for file in (ROOT / "tests").glob("test_*.py"):
+        assert f"`tests/{file.name}`" in page, file.name
+
+
+@pytest.mark.parametrize("name", PROSE)
 def test_every_setting_that_is_named_exists(name):
     for key in re.findall(r"`([a-z_]+) = ", PROSE[name]):
         assert key in ALL_SETTINGS, f"{name}: {key}"

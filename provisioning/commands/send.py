@@ -47,7 +47,7 @@ def trust(fleet: Path, authorities: Path | None, pass_keys: tuple[str, ...]) -> 
     The fleet's own passes always do.
     """
     folder, _settings = opened(fleet)
-    usual = folder.root / "trust"
+    usual = folder.authorities
     with in_words(*ERRORS), _line(fleet, (TRUST,)) as line:
         retained = line.retained([TRUST])
         own = folder.pass_public.read_text(encoding="ascii")

@@ -3,7 +3,9 @@
 #
 #   first-boot.sh              called by the seed from the boot partition: hands over to a unit
 #   first-boot.sh run          what the unit does: every step, from wherever the power was cut
-#   first-boot.sh data FOLDER  one step: the data partition of the card that / is on, at FOLDER
+#   first-boot.sh step NAME    one of them, as `run` takes it
+#   first-boot.sh data PARTITION FOLDER
+#                              grow the data partition to its disk's end, and mount it at FOLDER
 #
 # Each step looks at what is there and does what is missing, so each may be cut and begun again. The
 # order keeps two promises: secrets are on disk in their place before the seed is wiped, and the
@@ -431,7 +433,7 @@ step)
     ;;
 data) data_partition "$2" "$3" ;;
 *)
-    echo "usage: first-boot.sh [run]" >&2
+    echo "usage: first-boot.sh [run | step NAME | data PARTITION FOLDER]" >&2
     exit 2
     ;;
 esac
