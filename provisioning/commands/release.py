@@ -49,21 +49,9 @@ def release(fleet: Path, since: Path | None, number: int | None, package: Path) 
         options = fleet_broker.visit(folder, settings, client_id, (topic,))
         with fleet_watch.connected(options) as line:
             retained = line.retained([topic]).get(topic)
-            wanted = releases.number_after(shelf, retained, key.public)
-            if number is not None and number < wanted:
-                raise ReleaseError(
-                    _(
-                        "--number {number}: kiosks know release {wanted}, and take only a "
-                        "higher one; leave --number out"
-                    ).format(number=number, wanted=wanted - 1)
-                )
-            made = releases.make(
-                deb,
-                key,
-                number=number or wanted,
-                at=datetime.now(UTC),
-                since=since.read_bytes() if since is not None else None,
-            )
+            wanted = _number(number, releases.number_after(shelf, retained, key.public))
+            before = since.read_bytes() if since is not None else None
+            made = releases.make(deb, key, number=wanted, at=datetime.now(UTC), since=before)
             _publish(line, made, shelf)
     click.echo(
         _("Release {number}: package {package} for {arch}, {size} bytes, is at the broker.").format(
@@ -73,6 +61,18 @@ def release(fleet: Path, since: Path | None, number: int | None, package: Path) 
             size=made.release.bytes,
         )
     )
+
+
+def _number(asked: int | None, lowest: int) -> int:
+    """The running number: as it was asked for, or the next."""
+    if asked is not None and asked < lowest:
+        raise ReleaseError(
+            _(
+                "--number {number}: kiosks know release {wanted}, and take only a higher one; "
+                "leave --number out"
+            ).format(number=asked, wanted=lowest - 1)
+        )
+    return asked or lowest
 
 
 def _publish(line: Line, made: Made, shelf: Shelf) -> None:

@@ -302,7 +302,7 @@ def test_a_list_is_read_from_its_file(tmp_path):
     file = tmp_path / "inventory.csv"
     file.write_text(many(200), encoding="utf-8")
     assert len(inventory.read(file)) == 200
-    assert inventory.mistakes(file) == []
+    assert inventory.look_through(file).mistakes == ()
     file.write_text(changed(type="x"), encoding="utf-8")
     with pytest.raises(InventoryError, match=r"inventory.csv: line 3, type \(column E\)"):
         inventory.read(file)
