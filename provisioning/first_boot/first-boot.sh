@@ -22,6 +22,7 @@ unit=/etc/systemd/system/vaora-first-boot.service
 told=/run/vaora/first-boot
 data=/var/lib/vaora-data
 identity=/var/lib/vaora-identity
+settings=/etc/vaora/kiosk.toml
 
 # In the order of checkin/blinks.py, which the label prints: the one that fails is counted.
 steps="packages partition settings identity seed read-only start"
@@ -63,7 +64,8 @@ act() {
 }
 
 panel_pin() {
-    found=$(sed -n "s/^$1 *= *\([0-9][0-9]*\).*/\1/p" "$seed/kiosk.toml" 2> /dev/null | head -n 1)
+    # The second is where they are once the seed is gone.
+    found=$(sed -n "s/^$1 *= *\([0-9][0-9]*\).*/\1/p" "$seed/kiosk.toml" "$settings" 2> /dev/null | head -n 1)
     echo "${found:-$2}"
 }
 
@@ -381,7 +383,10 @@ run() {
     [ ! -d "$seed" ] || take seed
     take read-only
     say "step $(number start) of $(number start), start"
+    # In this very shell, since it knows what is unfinished; but counted like the others if it fails.
+    trap 'failed start' EXIT
     start
+    trap - EXIT
     act ended
     [ -z "$unfinished" ]
 }
