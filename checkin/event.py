@@ -262,3 +262,12 @@ def uuid7(at: datetime, random: bytes) -> str:
     value |= 0b10 << 62 | (number & ((1 << 62) - 1))  # RFC variant, then 62 more
     text = f"{value:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def moment(text: str) -> datetime | None:
+    """The time that `text` says in ISO 8601, without a zone in UTC; None where it says none."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

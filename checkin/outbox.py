@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
+from checkin import whole
 from checkin.open_file import OpenFile
 from checkin.words import N_
 
@@ -567,18 +568,10 @@ def _move_whole(path: Path, aside: Path) -> None:
     for part in there:
         part_aside = aside.with_name(aside.name + part.name.removeprefix(path.name))
         part_aside.hardlink_to(part)
-    _flush_folder(path.parent)
+    whole.flush_folder(path.parent)
     for part in there:
         part.unlink()
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    whole.flush_folder(path.parent)
 
 
 def is_of_an_earlier_form(path: Path) -> bool:

@@ -181,15 +181,6 @@ def _ordinary(file: Path) -> BinaryIO:
     return os.fdopen(opened, "rb")
 
 
-def mark(file: Path) -> tuple[int, int] | None:
-    """What changes when `file` is replaced; None where there is none."""
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ino
-
-
 def public_key(text: str) -> bytes:
     """The authority's key from the settings' base64. Raises `SignedListError`."""
     try:

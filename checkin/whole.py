@@ -15,7 +15,7 @@ def write(file: Path, content: bytes, mode: int = 0o640) -> None:
     beside = _beside(file, content, mode)
     try:
         beside.replace(file)
-        _flush_folder(file.parent)
+        flush_folder(file.parent)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
@@ -29,7 +29,7 @@ def write_new(file: Path, content: bytes, mode: int = 0o600) -> None:
     beside = _beside(file, content, mode)
     try:
         os.link(beside, file)  # unlike a rename it fails where there is something
-        _flush_folder(file.parent)
+        flush_folder(file.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -37,7 +37,25 @@ def write_new(file: Path, content: bytes, mode: int = 0o600) -> None:
 def remove(file: Path) -> None:
     """Take `file` away, if it is there; gone from the disk when this returns. Raises `OSError`."""
     file.unlink(missing_ok=True)
-    _flush_folder(file.parent)
+    flush_folder(file.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Return when the names in `folder` are on disk as they are now. Raises `OSError`."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def mark(file: Path) -> tuple[int, int] | None:
+    """What changes when `file` is replaced; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _beside(file: Path, content: bytes, mode: int) -> Path:
@@ -53,11 +71,3 @@ def _beside(file: Path, content: bytes, mode: int) -> Path:
             Path(name).unlink()
         raise
     return Path(name)
-
-
-def _flush_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

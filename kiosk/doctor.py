@@ -46,9 +46,6 @@ ASKED_FILE = "examine"
 
 CLOCK_CHIP = Path("/sys/class/rtc/rtc0")
 
-# Faults of what the kiosk goes by; visitors are still served.
-RULES = {"trust", "revocations", "settings"}
-
 # The parts as a person is told them; `--json` has their plain names.
 PART_WORDS = {
     "camera": N_("camera"),
@@ -113,7 +110,7 @@ class Doctor:
             panel_played=True,
             outbox_trouble=text("can't write check-ins") if "outbox" in faults else "",
             waiting=0,
-            rules_trouble=sorted(RULES & set(faults)),
+            rules_trouble=sorted(examination.RULES.keys() & set(faults)),
             **self._around(now),
         )
         return examination.examine(facts)
@@ -123,7 +120,9 @@ class Doctor:
         running = self.kiosk_health(now)
         about: dict[str, Any] = {
             "kiosk_runs": running is not None,
-            "rules_trouble": sorted(RULES & set(running.faults)) if running else [],
+            "rules_trouble": sorted(examination.RULES.keys() & set(running.faults))
+            if running
+            else [],
             "clock_source": _time_server(),
         }
         facts = Facts(**(about | self._around(now) | self._disk() | self._outbox() | seen))

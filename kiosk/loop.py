@@ -500,7 +500,7 @@ class KioskLoop:
                 self._panel.lamp(on=on)
         synced = now.tick - self._confirmed_tick < self._not_synced_after_s
         # A stale list or settings are for whoever keeps them; visitors are still served.
-        broken = bool(self._faults - {"trust", "revocations", "settings"})
+        broken = bool(self._faults - examination.RULES.keys())
         self._rest(feedback.idle_pattern(faults=broken, synced=synced, step=self._first_boot))
         self._go_by_other_settings(now)
 

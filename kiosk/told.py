@@ -67,7 +67,7 @@ class Told(Generic[ListT]):
 
     def refresh(self) -> bool:
         """Take what arrived, if it is right; whether something else is in force now."""
-        mark = signed_list.mark(self._arrived) if self._authority else None
+        mark = whole.mark(self._arrived) if self._authority else None
         if mark is None or mark == self._mark:
             return False
         self._mark = mark

@@ -7,11 +7,11 @@ network. The newer of the two counts, and neither ever gives way to an older one
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Generic, NamedTuple
 
-from checkin import cose, signed_list
+from checkin import cose, event, signed_list, whole
 from checkin.cose import CoseError
 from checkin.signed_list import (
     ListT,
@@ -140,11 +140,11 @@ class _Listed(Generic[ListT]):
         return self.found is not before
 
     def days(self, at: datetime) -> float | None:
-        issued = _moment(self.found.issued) if self.found is not None else None
+        issued = event.moment(self.found.issued) if self.found is not None else None
         return None if issued is None else max(0.0, (at - issued).total_seconds() / DAY_S)
 
     def _look_at(self, file: Path) -> None:
-        mark = signed_list.mark(file)
+        mark = whole.mark(file)
         if self._looked and mark == self._mark:
             return
         self._looked, self._mark = True, mark
@@ -186,7 +186,7 @@ def _check_same(found: ListT, known: ListT | None) -> None:
 
 
 def _check_date(found: TrustList | Revocations | SignedSettings | Release) -> None:
-    if _moment(found.issued) is None:
+    if event.moment(found.issued) is None:
         raise SignedListError(signed_list.NO_DATE)
 
 
@@ -224,11 +224,3 @@ def trust_from(lists: TrustList, revoked: frozenset[str] = frozenset()) -> Trust
     if skipped:
         log.warning("trust list: %d entries are no keys and are left out", skipped)
     return Trust(signers, tuple(cards), passes, revoked)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

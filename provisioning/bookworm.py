@@ -9,12 +9,11 @@ import shlex
 from collections.abc import Iterator
 
 from provisioning import connections
+from provisioning.boot_partition import FIRST_RUN
 from provisioning.cloud_init import BOOT, FIRST_BOOT, RADIO_ON, TIME_SERVERS, time_servers
 from provisioning.comparing import hostname
 from provisioning.fleet_folder import FleetSettings
 from provisioning.inventory import Place, Wifi
-
-FIRST_RUN = "firstrun.sh"
 
 # Beside the rest of the seed, so that first boot wipes it too.
 NETWORK = "vaora/network"

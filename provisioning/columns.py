@@ -41,7 +41,7 @@ BUZZERS = {"chủ động": "active", "thụ động": "passive", "không": "non
 
 LONGEST_TEXT = 120
 
-# The programs of the fleet itself have names that begin so: no token is made for one either.
+# The fleet's own programs have names at the broker that begin so; no token is made for one either.
 RESERVED = "vaora-"
 
 # What a checkpoint's name would take from the topics beside those of kiosks.

@@ -56,16 +56,6 @@ def files(deb: bytes) -> dict[str, int]:
         return {member.name: member.size for member in data if member.isfile()}
 
 
-def content(deb: bytes, name: str) -> bytes:
-    """One file of `deb`. Raises `PackageError`."""
-    with _data(deb) as data:
-        try:
-            file = data.extractfile(name)
-        except KeyError as error:
-            raise PackageError(f"holds no {name}") from error
-        return file.read() if file is not None else b""
-
-
 def without(deb: bytes, leave_out: Callable[[str], bool]) -> bytes:
     """`deb` without the files that `leave_out` names. The same gives the same bytes."""
     packed = io.BytesIO()

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from checkin import claim, identity
 from checkin.claim import Answer, Claim, Refusal, Renewal, Token
 from checkin.identity import Authority, IdentityError
+from provisioning.columns import RESERVED
 from provisioning.register import Issued, KnownToken
-from provisioning.tokens import RESERVED
 
 # A kiosk renews two or three times a year; what asks more often than this a day is out of hand, and
 # must not fill the register. Its certificate goes on counting meanwhile.

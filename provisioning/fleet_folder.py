@@ -170,6 +170,11 @@ class FleetFolder:
         return self.root / "fleet_client"
 
     @property
+    def authorities(self) -> Path:
+        """Whose certificates and cards count beside the fleet's passes; a person puts them here."""
+        return self.root / "trust"
+
+    @property
     def signed(self) -> Path:
         return self.root / "signed"
 

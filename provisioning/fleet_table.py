@@ -8,11 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, TypeVar
 
 import msgspec
 
+from checkin import event
 from checkin.words import N_, _, known, plural
 from sync_daemon.topics import Address, State
 
@@ -122,7 +123,7 @@ def _condition(state: State, outdated: Collection[str], at: datetime) -> Conditi
 
 def _is_silent(state: State, at: datetime) -> bool:
     """A kiosk whose clock was never set says nothing of when it spoke."""
-    said = _moment(state.at) if state.clock_synced else None
+    said = event.moment(state.at) if state.clock_synced else None
     return said is not None and (at - said).total_seconds() > SILENT_S
 
 
@@ -236,7 +237,7 @@ def _signed(row: Row) -> str:
 
 def _ago(moment: str | None, at: datetime) -> str:
     """How long ago, in the largest unit that is whole; a kiosk's clock may be ahead."""
-    then = _moment(moment or "")
+    then = event.moment(moment or "")
     if then is None:
         return ""
     seconds = max(0.0, (at - then).total_seconds())
@@ -262,11 +263,3 @@ def _count(found: Sequence[Row]) -> str:
 def as_json(found: Sequence[Row], at: datetime) -> bytes:
     """One object; `kiosks` in the order of the table."""
     return msgspec.json.encode({"at": at.isoformat(timespec="seconds"), "kiosks": found})
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

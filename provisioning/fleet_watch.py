@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from checkin.words import _, known
@@ -70,6 +71,10 @@ def connected(wanted: Options) -> Iterator["Line"]:
         line.close()
 
 
+def _nobody(_settled: int) -> None:
+    """Nobody watches how far it is."""
+
+
 @dataclass(slots=True)
 class Line:
     """One connection. Every wait has an end, and raises `BrokerError`."""
@@ -105,16 +110,25 @@ class Line:
         self._heard.clear()
         return came
 
-    def leave(self, messages: Iterable[Message], kind: str = "") -> None:
-        """Put `messages` where the broker retains them; it has every one when this returns."""
-        waiting = deque(messages)
+    def leave(
+        self, messages: Iterable[Message], kind: str = "", progress: Callable[[int], None] = _nobody
+    ) -> None:
+        """Put `messages` where the broker retains them; it has every one when this returns.
+
+        They are asked for as they go, so that a package's parts aren't all in memory twice.
+        `progress` is told how many more the broker has.
+        """
+        waiting = iter(messages)
         on_the_way: dict[int, str] = {}
         until = self.tick() + ACKNOWLEDGED_S
-        while waiting or on_the_way:
-            while waiting and len(on_the_way) < IN_FLIGHT:
-                message = waiting.popleft()
+        while True:
+            for message in islice(waiting, IN_FLIGHT - len(on_the_way)):
                 on_the_way[self.broker.publish(message, kind, retain=True)] = message.topic
-            if self._settle(on_the_way):
+            if not on_the_way:
+                return
+            settled = self._settle(on_the_way)
+            if settled:
+                progress(settled)
                 until = self.tick() + ACKNOWLEDGED_S
             elif self.tick() > until:
                 topic = next(iter(on_the_way.values()))
@@ -123,13 +137,13 @@ class Line:
     def close(self) -> None:
         self.broker.close()
 
-    def _settle(self, on_the_way: dict[int, str]) -> bool:
-        """Whether something was acknowledged."""
-        settled = False
+    def _settle(self, on_the_way: dict[int, str]) -> int:
+        """How many were acknowledged."""
+        settled = 0
         for one in self._hear():
             match one:
                 case Acknowledged(mid):
-                    settled = on_the_way.pop(mid, None) is not None or settled
+                    settled += on_the_way.pop(mid, None) is not None
                 case TurnedDown(mid, reason):
                     topic = on_the_way.get(mid, "")
                     raise BrokerError(

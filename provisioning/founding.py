@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from checkin import cose, identity, seal, signed_list
+from checkin import cose, identity, seal, signed_list, whole
 from checkin.cose import SigningKey
 from checkin.identity import Authority, IdentityError
 from checkin.seal import CentralKey
 from checkin.signed_list import TrustList
 from checkin.words import _, in_language, of_system
-from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, written
+from provisioning.fleet_folder import (
+    FleetError,
+    FleetFolder,
+    FleetSettings,
+    public_text,
+    signing_key,
+    written,
+)
 from provisioning.register import open_register
 
 # The authorities, and the programs on machines that stay where they are: a fleet outlives a
@@ -70,7 +77,7 @@ def found(root: Path, founding: Founding) -> FleetFolder:
         _fill(FleetFolder(beside), founding)
         _flush(beside)
         beside.replace(root)  # an empty folder may be there, nothing else
-        _flush_folder(root.parent)
+        whole.flush_folder(root.parent)
     except (OSError, IdentityError, ValueError) as error:
         raise FleetError(
             _("{root}: the fleet can't be founded: {why}").format(root=root, why=error)
@@ -150,10 +157,9 @@ def _signing_key(private: Path, public: Path, random: Callable[[int], bytes]) ->
 
 def _first_trust(folder: FleetFolder, at: datetime) -> None:
     """The fleet's own passes count from the first card on, before anything was sent."""
-    passes = folder.pass_public.read_text(encoding="ascii").strip()
+    passes = public_text(folder.pass_public)
     listed = TrustList(1, at.isoformat(timespec="seconds"), pass_keys=[passes])
-    authority = SigningKey(cose.from_base64(folder.settings_key.read_text(encoding="ascii")))
-    _put(folder.trust_list, signed_list.sign(listed, authority))
+    _put(folder.trust_list, signed_list.sign(listed, signing_key(folder.settings_key)))
 
 
 def _broker(
@@ -239,12 +245,4 @@ def _put(file: Path, content: bytes, mode: int = PUBLIC) -> None:
 
 def _flush(folder: Path) -> None:
     for place, _folders, _files in os.walk(folder):
-        _flush_folder(Path(place))
-
-
-def _flush_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        whole.flush_folder(Path(place))

@@ -30,8 +30,7 @@ SETTINGS = "vaora/kiosk.toml"
 # Nobody but who makes them reads images: each holds a token.
 MODE = 0o600
 
-
-# What is being made lies in folders of this name.
+# What is being made lies in folders of this name, the packages too: `alone` takes them away.
 HALF = ".half-"
 
 
@@ -179,7 +178,7 @@ def check(image: Path, files: Mapping[str, bytes]) -> None:
             )
         )
     label = tools.run("debugfs", "-R", "stats -h", f"{image}?offset={table.partitions[-1].begin}")
-    if len(table.partitions) != 3 or f"{DATA_LABEL}\n".encode() not in label:  # noqa: PLR2004
+    if len(table.partitions) != 3 or f"{DATA_LABEL}\n".encode() not in label:  # noqa: PLR2004  boot, root, data
         raise ImageError(
             _("{image}: has no partition {label}; make it again").format(
                 image=image, label=DATA_LABEL

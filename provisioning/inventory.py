@@ -110,11 +110,6 @@ def read(file: Path) -> list[Place]:
     return list(found.places)
 
 
-def mistakes(file: Path) -> list[Mistake]:
-    """Everything that is wrong with the list, by line. Raises `InventoryError` for no file."""
-    return list(look_through(file).mistakes)
-
-
 def look_through(file: Path, retired: Collection[str] = ()) -> Survey:
     """The doors on the list, or its mistakes. `retired` are names that are used up.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from checkin.words import _
 from provisioning import apt, tools
 from provisioning.apt import Apt, AptError
+from provisioning.image import HALF
 from provisioning.official import DPKG_STATUS, Official
 from provisioning.tools import ToolError
 
@@ -152,7 +153,7 @@ def _fetched(image: Official, ours: Ours, cache: Path, needed: Sequence[str]) ->
     if kept.is_dir():
         return kept
     cache.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".half-", dir=cache))
+    beside = Path(tempfile.mkdtemp(prefix=HALF, dir=cache))
     try:
         if _has_all(image, ours, beside / "offline", needed):
             (beside / "made").mkdir()

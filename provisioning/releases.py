@@ -11,50 +11,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, cast
 
 from checkin import signed_list, whole
 from checkin.cose import SigningKey
 from checkin.signed_list import LONGEST_PACKAGE_BYTES, Release, SignedListError
+from checkin.updates import ARCHITECTURES
 from checkin.words import _, known
 from provisioning import debian_package
 from provisioning.debian_package import PackageError
+from provisioning.fleet_watch import Line
 from sync_daemon import topics
-from sync_daemon.broker import (
-    Acknowledged,
-    BrokerError,
-    Connected,
-    Heard,
-    Lost,
-    Message,
-    Received,
-    TurnedDown,
-)
+from sync_daemon.broker import Message
 from sync_daemon.topics import PART_BYTES
 
 WHEELS = "./usr/lib/vaora/wheels/"
 NAME = "vaora"
-ARCHITECTURES = ("arm64", "amd64")
-
-# Parts on their way to the broker at once, so that a line with a long way is used.
-WINDOW = 8
-ANSWER_S = 30.0
-# A retained message comes at once after the subscription's answer; where none comes there is none.
-RETAINED_S = 2.0
-TURN_S = 0.1
 
 
 class ReleaseError(ValueError):
     """The package isn't released; the message says why, and what to do."""
-
-
-class BrokerLink(Protocol):
-    """What a release needs of a broker."""
-
-    def connect(self) -> None: ...
-    def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int: ...
-    def wait(self, timeout_s: float) -> list[Heard]: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +64,10 @@ def make(
                     name=found.name
                 )
             )
-        if found.arch not in ARCHITECTURES:
+        if found.arch not in ARCHITECTURES.values():
             raise ReleaseError(
                 _("is for {arch}; kiosks are {names}").format(
-                    arch=found.arch, names=_(" or ").join(ARCHITECTURES)
+                    arch=found.arch, names=_(" or ").join(ARCHITECTURES.values())
                 )
             )
         package = deb if since is None else _without_wheels_of(deb, since)
@@ -159,84 +135,6 @@ class Shelf:
             return None
 
 
-class Publisher:
-    """One connection as vaora-fleet. `tick` is monotonic seconds."""
-
-    def __init__(self, broker: BrokerLink, tick: Callable[[], float]) -> None:
-        self._broker = broker
-        self._tick = tick
-        self._flying: set[int] = set()
-
-    def connect(self, topic: str) -> bytes | None:
-        """Connect; what is retained under `topic`, which the broker was asked for.
-
-        Raises `ReleaseError`.
-        """
-        try:
-            self._broker.connect()
-        except BrokerError as error:
-            raise ReleaseError(
-                _("the broker can't be reached: {why}").format(why=known(str(error)))
-            ) from error
-        until, online = self._tick() + ANSWER_S, False
-        while self._tick() < until:
-            for heard in self._broker.wait(TURN_S):
-                match heard:
-                    case Connected():
-                        online, until = True, self._tick() + RETAINED_S
-                    case Received(message) if message.topic == topic:
-                        return message.body
-                    case Lost(reason):
-                        raise ReleaseError(
-                            _("the broker can't be used: {why}").format(why=known(reason))
-                        )
-                    case _:
-                        pass
-        if not online:
-            raise ReleaseError(_("the broker doesn't answer; is it one of this fleet?"))
-        return None
-
-    def send(self, messages: Iterator[Message], said: Callable[[int], None]) -> None:
-        """Publish each, retained, and wait until the broker has them all. Raises `ReleaseError`."""
-        for sent, message in enumerate(messages, 1):
-            self._wait_for(WINDOW - 1)
-            try:
-                self._flying.add(self._broker.publish(message, retain=True))
-            except BrokerError as error:
-                raise ReleaseError(
-                    _("the connection is gone: {why}; try again").format(why=known(str(error)))
-                ) from error
-            said(sent)
-        self._wait_for(0)
-
-    def close(self) -> None:
-        self._broker.close()
-
-    def _wait_for(self, most: int) -> None:
-        until = self._tick() + ANSWER_S
-        while len(self._flying) > most:
-            for heard in self._broker.wait(TURN_S):
-                match heard:
-                    case Acknowledged(mid):
-                        self._flying.discard(mid)
-                        until = self._tick() + ANSWER_S
-                    case TurnedDown(_, reason):
-                        raise ReleaseError(
-                            _(
-                                "the broker won't take it: {why}; is vaora.acl of the "
-                                "fleet's folder in force there?"
-                            ).format(why=known(reason))
-                        )
-                    case Lost(reason):
-                        raise ReleaseError(
-                            _("the connection is gone: {why}; try again").format(why=known(reason))
-                        )
-                    case _:
-                        pass
-            if self._tick() >= until:
-                raise ReleaseError(_("the broker doesn't answer any more; try again"))
-
-
 def number_after(shelf: Shelf, retained: bytes | None, authority: bytes) -> int:
     """The running number for a release: after every one that is known here or lies there."""
     known = shelf.newest
@@ -256,27 +154,22 @@ def _number_of(retained: bytes, authority: bytes) -> int:
         ) from error
 
 
-def publish(publisher: Publisher, made: Made, shelf: Shelf, said: Callable[[int], None]) -> int:
-    """Publish `made`; how many parts of older ones were cleared away.
+def publish(line: Line, made: Made, shelf: Shelf, progress: Callable[[int], None]) -> None:
+    """Publish `made`, and clear away the parts of what lies too far back.
 
-    Raises `ReleaseError`, `OSError`.
+    `progress` is told how many more parts the broker has. Raises `BrokerError`, `OSError`.
     """
     release = made.release
-    publisher.send(made.parts(), said)
-    publisher.send(iter([Message(topics.update(release.arch), made.signed)]), _nothing)
+    line.leave(made.parts(), topics.PART_TYPE, progress)
+    line.leave([Message(topics.update(release.arch), made.signed)], topics.SIGNED_TYPE)
     outdated = shelf.before
     shelf.note(made)
     kept = {one.sha256 for one in (shelf.newest, shelf.before) if one is not None}
-    if outdated is None or outdated.sha256 in kept:
-        return 0
-    # An empty retained message takes the one before it away (MQTT 5.0, 3.3.1.3).
-    gone = (
-        Message(topics.update_part(outdated.arch, outdated.sha256, number), b"")
-        for number in range(parts_of(outdated))
-    )
-    publisher.send(gone, _nothing)
-    return parts_of(outdated)
+    if outdated is not None and outdated.sha256 not in kept:
+        line.leave(_gone(outdated))
 
 
-def _nothing(_sent: int) -> None:
-    """Nobody waits for what takes a moment."""
+def _gone(release: Release) -> Iterator[Message]:
+    """What takes its parts away: an empty retained message for each (MQTT 5.0, 3.3.1.3)."""
+    for number in range(parts_of(release)):
+        yield Message(topics.update_part(release.arch, release.sha256, number), b"")

@@ -33,8 +33,6 @@ from sync_daemon import topics
 from sync_daemon.broker import Message
 from sync_daemon.topics import Address
 
-COSE_TYPE = 'application/cose; cose-type="cose-sign1"'
-
 # What may be changed from afar (checkin.signed_list.SignedSettings), each whole.
 TABLES = ("door", "policy", "epidemic")
 

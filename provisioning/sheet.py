@@ -85,13 +85,13 @@ def read(content: bytes, *, fewest_columns: int = 2) -> Sheet:
     if not rows:
         raise _unreadable(
             _("there is nothing in it"),
-            _("begin with the template that `vaora-provision init` made"),
+            _("write a header, and a row for each"),
         )
     header, body = rows[0], rows[1:]
     if len(header.cells) > MOST_COLUMNS:
         raise _unreadable(
             _("the header has {count} columns").format(count=len(header.cells)),
-            _("keep to the columns of the template"),
+            _("keep to the columns of the list"),
             line=header.line,
         )
     body, mistakes = _of_one_width(header, body)
@@ -125,10 +125,8 @@ def _text(content: bytes) -> str:
     as_csv = _('in the spreadsheet choose "Save as", then "CSV UTF-8", and give that file')
     if len(content) > LONGEST_FILE_BYTES:
         raise _unreadable(
-            _("it has more than {count} bytes, no list of doors has").format(
-                count=LONGEST_FILE_BYTES
-            ),
-            _("give the list of doors; this is another file"),
+            _("it has more than {count} bytes, no list has").format(count=LONGEST_FILE_BYTES),
+            _("give the list itself; this is another file"),
         )
     if content.startswith(_WORKBOOKS):
         raise _unreadable(_("it is a workbook, not a CSV file"), as_csv)

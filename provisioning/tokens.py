@@ -11,13 +11,11 @@ from checkin import identity
 from checkin.claim import TOKEN_BYTES, Token
 from checkin.identity import Authority
 from checkin.words import _
+from provisioning.columns import RESERVED
 from provisioning.register import Issued, KnownToken, Register
 
 # The broker's access list knows it; one name for all cards, a certificate for each.
 CLAIM_NAME = "vaora-claim"
-
-# The programs of the fleet itself have names that begin so; a kiosk's may not.
-RESERVED = "vaora-"
 
 
 class TokenError(ValueError):

@@ -18,14 +18,13 @@ PLACES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 PACKAGES = {
     "sfdisk": "fdisk",
     "mcopy": "mtools",
-    "mdel": "mtools",
     "mdir": "mtools",
-    "mmd": "mtools",
-    "minfo": "mtools",
     "debugfs": "e2fsprogs",
     "mke2fs": "e2fsprogs",
     "fsck.fat": "dosfstools",
     "apt-get": "apt",
+    "apt-cache": "apt",
+    "apt-config": "apt",
     "dpkg-deb": "dpkg",
 }
 

@@ -51,13 +51,13 @@ class Trial(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look at the kiosk. `restarts` counts ends of either service that nobody asked for.
+    """One look at the kiosk. `restarts` are the services that ended, and nobody had asked for it.
 
     `faults` are those that `vaora-sync status` names; None where it said nothing at all.
     """
 
     tick: float
-    restarts: tuple[str, ...] = ()  # the services that ended by themselves
+    restarts: tuple[str, ...] = ()
     faults: frozenset[str] | None = frozenset()
     online: bool = False
     confirmed: int = 0

@@ -378,7 +378,7 @@ class Updater:
         beside.unlink(missing_ok=True)
         beside.symlink_to(self._ledger.env)
         beside.replace(current)
-        _flush(self._places.folder)
+        whole.flush_folder(self._places.folder)
 
     def _tidy(self) -> None:
         """Remove what nobody will run any more."""
@@ -475,14 +475,6 @@ def _updater(
 
 def _short(why: str) -> str:
     return why if len(why) <= LONGEST_WORDS else why[: LONGEST_WORDS - 1] + "…"
-
-
-def _flush(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 if __name__ == "__main__":

@@ -131,11 +131,6 @@ def tidy(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
-def template() -> str:
-    """A file to begin with: the header alone, with the mark by which a spreadsheet knows UTF-8."""
-    return "\ufeff" + ",".join(COLUMNS) + "\r\n"
-
-
 def _header(header: Row) -> tuple[dict[str, int], list[Mistake]]:
     """Where each column stands, and what is wrong with the header."""
     known = {name: column for column, also in COLUMNS.items() for name in (column, *also)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from checkin import whole
 from checkin.words import N_
 from sync_daemon.broker import Tls
 
@@ -49,14 +50,6 @@ def look(tls: Tls, at: datetime) -> Certificate:
     return Certificate(found.ends_at, renew_at=found.renew_from())
 
 
-def files(tls: Tls) -> tuple[tuple[int, int], ...]:
+def files(tls: Tls) -> tuple[tuple[int, int] | None, ...]:
     """What changes when one of the three files is replaced."""
-    return tuple(_identity(Path(name)) for name in (tls.ca_file, tls.cert_file, tls.key_file))
-
-
-def _identity(file: Path) -> tuple[int, int]:
-    try:
-        found = file.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)
+    return tuple(whole.mark(Path(name)) for name in (tls.ca_file, tls.cert_file, tls.key_file))

@@ -97,9 +97,9 @@ class Identity:
     def can_claim(self) -> bool:
         return self.claim_file.exists() and self.token_file.exists()
 
-    def marks(self) -> tuple[tuple[int, int], ...]:
+    def marks(self) -> tuple[tuple[int, int] | None, ...]:
         """What changes when a file is put here by somebody else."""
-        return tuple(_mark(file) for file in (self.file, self.claim_file, self.token_file))
+        return tuple(whole.mark(file) for file in (self.file, self.claim_file, self.token_file))
 
     def certificate(self) -> "Certificate":
         """What the certificate says. Raises `IdentityFolderError`."""
@@ -323,11 +323,3 @@ def _remove(file: Path) -> None:
             whole.remove(file)
     except OSError as error:
         raise IdentityFolderError(f"{file}: {_UNREMOVED} ({error.strerror})") from error
-
-
-def _mark(file: Path) -> tuple[int, int]:
-    try:
-        found = file.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)

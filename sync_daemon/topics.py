@@ -1,16 +1,16 @@
 """The topics, and the messages on them that are no check-ins.
 
-vaora/v1/<checkpoint>/<kiosk>/checkins   up
-vaora/v1/<checkpoint>/<kiosk>/state      up, retained
-vaora/v1/<checkpoint>/<kiosk>/receipt    down
-vaora/v1/<checkpoint>/<kiosk>/settings   down, retained
+vaora/v1/<checkpoint>/<kiosk>/checkins     up
+vaora/v1/<checkpoint>/<kiosk>/state        up, retained
+vaora/v1/<checkpoint>/<kiosk>/receipt      down
+vaora/v1/<checkpoint>/<kiosk>/settings     down, retained
 vaora/v1/<checkpoint>/<kiosk>/renewal      up
 vaora/v1/<checkpoint>/<kiosk>/certificate  down
-vaora/v1/claim/<kiosk>/request           up, from a kiosk that has no certificate yet
-vaora/v1/claim/<kiosk>/answer            down
-vaora/v1/trust, vaora/v1/revocations     down, retained
-vaora/v1/update/<arch>                   down, retained
-vaora/v1/update/<arch>/<sha256>/<n>      down, retained: the parts of a package
+vaora/v1/claim/<kiosk>/request             up, from a kiosk that has no certificate yet
+vaora/v1/claim/<kiosk>/answer              down
+vaora/v1/trust, vaora/v1/revocations       down, retained
+vaora/v1/update/<arch>                     down, retained
+vaora/v1/update/<arch>/<sha256>/<part>     down, retained: the parts of a package
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ ROOT = "vaora/v1"
 
 CHECKINS_TYPE = "application/cloudevents-batch+json"
 JSON_TYPE = "application/json"
+SIGNED_TYPE = 'application/cose; cose-type="cose-sign1"'  # RFC 9052, section 2
+PART_TYPE = "application/octet-stream"
 
 # A receipt names at most so many ranges and refusals: the rest is said by the next one, and a
 # stranger's receipt can't make the daemon work for long.

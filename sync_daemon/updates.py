@@ -15,7 +15,14 @@ from pathlib import Path
 
 from checkin import VERSION, signed_list, updates, whole
 from checkin.signed_list import Release, SignedListError
-from checkin.updates import LONGEST_RELEASE_BYTES, PACKAGE, RELEASE, Told, UpdateError
+from checkin.updates import (
+    LONGEST_RELEASE_BYTES,
+    LONGEST_WORDS,
+    PACKAGE,
+    RELEASE,
+    Told,
+    UpdateError,
+)
 from sync_daemon import topics
 from sync_daemon.download import Ask, Download, Package, Step
 
@@ -83,16 +90,16 @@ class Updates:
         self._release: Release | None = None
         self._signed = b""
         self._download: Download | None = None
-        self._begin_due: float | None = None  # where the disk didn't take what had come
         self._trouble = ""
+        self._again: float | None = None  # when what the disk didn't take is begun with once more
 
     @property
     def in_words(self) -> str:
         """What the state says of it."""
-        if self._begin_due is not None:
-            return self._trouble
+        if self._trouble:
+            return self._trouble[:LONGEST_WORDS]  # a longer one would be no state to the central
         if self._download is not None and not self._download.is_whole:
-            return self._trouble or f"downloading {self._download.percent} %"
+            return f"downloading {self._download.percent} %"
         return self._told.in_words()
 
     @property
@@ -104,8 +111,8 @@ class Updates:
         if tick >= self._look_due:
             self._look_due = tick + LOOK_EVERY_S
             self._look(tick)
-        if self._begin_due is not None and tick >= self._begin_due and self._release is not None:
-            self._begin_or_put_off(self._release, tick)
+        if self._release is not None and self._again is not None and tick >= self._again:
+            self._try(self._release, tick)
         return self._wishes(self._download.steps(tick)) if self._download is not None else []
 
     def lost(self) -> None:
@@ -146,23 +153,9 @@ class Updates:
             return []
         if not self._is_wanted(release):
             return []
-        self._release, self._signed = release, body
-        self._begin_or_put_off(release, tick)
+        self._release, self._signed, self._download = release, body, None
+        self._try(release, tick)
         return []
-
-    def _begin_or_put_off(self, release: Release, tick: float) -> None:
-        """Begin with what lies on the disk already. The broker says a release once a connection:
-        one that the disk doesn't take now would else wait for the next start.
-        """
-        self._begin_due = None
-        try:
-            self._begin(release, tick)
-        except OSError as error:
-            self._not_put_down(error, tick)
-
-    def _not_put_down(self, error: OSError, tick: float) -> None:
-        self._put_off(f"the update can't be put down: {error.strerror}", tick)
-        self._begin_due = tick + AGAIN_S
 
     def _is_wanted(self, release: Release) -> bool:
         known = self._release.version if self._release is not None else 0
@@ -174,6 +167,13 @@ class Updates:
         # force may be followed by, root knows better.
         return bool(self._told.running) or not _is_older(release.package, VERSION)
 
+    def _try(self, release: Release, tick: float) -> None:
+        self._again = None
+        try:
+            self._begin(release, tick)
+        except OSError as error:
+            self._disk_refuses(error, tick)
+
     def _begin(self, release: Release, tick: float) -> None:
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for other in self._folder.glob("*.part"):
@@ -183,11 +183,11 @@ class Updates:
         package = Package(release.version, release.bytes, release.sha256, topics.PART_BYTES)
         if here.exists() and _sha256(here) == release.sha256:
             whole.write(self._folder / RELEASE, self._signed)
-            self._download = Download(package, release.bytes, tick)
+            self._download, self._trouble = Download(package, release.bytes, tick), ""
             return
         have = self._coming.stat().st_size if self._coming.exists() else 0
         begin = tick + self._spread_s * self._jitter()
-        self._download = Download(package, have, begin)
+        self._download, self._trouble = Download(package, have, begin), ""
         log.info(
             "release %d, package %s: %d bytes to download, beginning in %.0f s",
             release.version,
@@ -214,7 +214,7 @@ class Updates:
             if download.is_whole and self._release is not None:
                 self._finish(self._release, tick)
         except OSError as error:
-            self._not_put_down(error, tick)
+            self._disk_refuses(error, tick)
             return []
         return self._wishes(steps)
 
@@ -244,6 +244,11 @@ class Updates:
         whole.write(self._folder / RELEASE, self._signed)  # last: it says that the package is whole
         log.info("release %d is here; root's updater looks at it", release.version)
 
+    def _disk_refuses(self, error: OSError, tick: float) -> None:
+        """Begin once more, later: from what lies there by then, be it nothing, parts or all."""
+        self._put_off(f"the update can't be put down: {error.strerror or error}", tick)
+        self._again = tick + AGAIN_S
+
     def _put_off(self, why: str, tick: float) -> None:
         if why != self._trouble:
             log.warning("%s", why)
@@ -253,8 +258,7 @@ class Updates:
 
     def _forget(self) -> None:
         """Root has dealt with it: its bytes are of no more use."""
-        self._release, self._download, self._trouble = None, None, ""
-        self._begin_due = None
+        self._release, self._download, self._trouble, self._again = None, None, "", None
         try:
             for file in (self._folder / RELEASE, self._folder / PACKAGE):
                 file.unlink(missing_ok=True)

@@ -87,7 +87,8 @@ MAY_IMPORT = {
     "sync_daemon.reasons": HARMLESS | {"checkin.words"},
     "sync_daemon.status": ANY | {"checkin", "sync_daemon.loop", "sync_daemon.enrolment_words"},
     "sync_daemon.enrolment_words": ANY | {"checkin", "sync_daemon"},
-    "sync_daemon.certificate": ANY | {"checkin.identity", "checkin.words", "sync_daemon.broker"},
+    "sync_daemon.certificate": ANY
+    | {"checkin.identity", "checkin.whole", "checkin.words", "sync_daemon.broker"},
     "sync_daemon.machine": ANY,
     "sync_daemon.download": HARMLESS,
     "sync_daemon.updates": ANY | {"checkin", "sync_daemon.download", "sync_daemon.topics"},
@@ -120,7 +121,7 @@ MAY_IMPORT = {
     "provisioning.loopback": ANY | {"sync_daemon.protocol", "sync_daemon.topics"},
     # Judges what it was told; knows nobody.
     "provisioning.trial": HARMLESS,
-    "provisioning.fleet_table": HARMLESS | {"checkin.words", "sync_daemon.topics"},
+    "provisioning.fleet_table": HARMLESS | {"checkin.event", "checkin.words", "sync_daemon.topics"},
     "provisioning.commands": ANY
     | {"checkin", "provisioning", "sync_daemon.broker", "sync_daemon.topics"},
 }

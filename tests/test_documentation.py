@@ -48,11 +48,46 @@ def test_every_command_is_in_the_readme():
             assert f"`{program} {command}" in README, f"{program} {command}"
 
 
+def test_every_command_has_one_row_in_the_readme():
+    """Two tables of the same commands are what merging two branches leaves behind."""
+    rows = re.findall(r"^\| `(vaora-[a-z]+ [a-z]+(?: [a-z]+(?=[` ]))?)", README, re.MULTILINE)
+    assert sorted(rows) == sorted(set(rows))
+    titles = re.findall(r"^#+ (?:For )?(?:the )?(.*?)s?$", README, re.MULTILINE)
+    assert sorted(titles) == sorted(set(titles))  # one section for technicians, and no second
+
+
+def test_every_page_is_to_be_found_from_the_readme():
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in README, page.name
+
+
 @pytest.mark.parametrize("name", PROSE)
 def test_every_make_word_that_is_named_exists(name):
     words = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for word in re.findall(r"`make ([a-z]+)", PROSE[name]):
         assert word in words, f"{name}: make {word}"
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_every_test_that_is_named_exists(name):
+    """The threat model says of each danger which test shows that it is stopped."""
+    files = [*(ROOT / "tests").rglob("*.py")]
+    there = {file.stem for file in files} | ALL_SETTINGS
+    for file in files:
+        there |= set(re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8")))
+    for test, star in re.findall(r"`(test_\w+)(\*?)(?:\.py)?`", PROSE[name]):
+        assert test in there or (star and any(each.startswith(test) for each in there)), test
+    for path in re.findall(r"`(tests/[\w/.-]+)`", PROSE[name]):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_suite_is_in_the_page_about_testing():
+    page = PROSE["docs/testing.md"]
+    for place in (ROOT / "tests").iterdir():
+        if place.is_dir() and any(place.glob("**/test_*.py")):
+            assert f"`tests/{place.name}/`" in page or f"`make {place.name}`" in page, place.name
+    for file in (ROOT / "tests").glob("test_*.py"):
+        assert f"`tests/{file.name}`" in page, file.name
 
 
 @pytest.mark.parametrize("name", PROSE)

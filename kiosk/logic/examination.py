@@ -146,6 +146,7 @@ NO_CLAIM = text("`vaora-sync enrolment` says what to do; a new card does it")
 NOT_RENEWED = text("until the certificate ends all goes on: ask who runs the fleet")
 NO_CENTRAL = text("is the central running, and does it know this checkpoint and kiosk?")
 
+# Faults of what the kiosk goes by; visitors are still served.
 RULES = {
     "trust": text("the trust list is stale or can't be used"),
     "revocations": text("the revocations are stale or can't be used"),

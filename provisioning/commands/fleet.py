@@ -10,6 +10,7 @@ from threading import Event
 import click
 
 from checkin.command_line import printable, stop_signals
+from checkin.updates import ARCHITECTURES
 from checkin.words import _
 from provisioning import fleet_broker, fleet_table, fleet_watch, inventory, sending
 from provisioning.commands.options import fleet_option, in_words, opened
@@ -20,8 +21,6 @@ from provisioning.inventory import InventoryError
 from provisioning.sending import SendError
 from sync_daemon.broker import BrokerError, Options
 from sync_daemon.topics import ALL_STATES, Address, State, update
-
-ARCHES = ("arm64", "amd64")
 
 # A table that is redrawn more often can't be read.
 REDRAW_S = 2.0
@@ -44,7 +43,7 @@ def fleet(fleet: Path, *, as_json: bool, watch: bool) -> None:
     with in_words(InventoryError):
         listed = {Address(one.checkpoint, one.kiosk) for one in inventory.read(folder.inventory)}
     name = f"vaora-fleet-{secrets.token_hex(4)}"
-    subscriptions = (ALL_STATES, *(update(arch) for arch in ARCHES))
+    subscriptions = (ALL_STATES, *(update(arch) for arch in ARCHITECTURES.values()))
     options = fleet_broker.visit(folder, settings, name, subscriptions)
     seen = Seen(folder, listed, as_json=as_json)
     with in_words(BrokerError, SendError):
@@ -97,7 +96,9 @@ class Seen:
             self.states[address] = fleet_table.remembered(self.states.get(address), state)
         for address in fleet_watch.cleared(came):
             self.states.pop(address, None)
-        self.releases |= {arch: came[update(arch)] for arch in ARCHES if update(arch) in came}
+        self.releases |= {
+            arch: came[update(arch)] for arch in ARCHITECTURES.values() if update(arch) in came
+        }
 
     def show(self) -> None:
         at = _now()

@@ -1,20 +1,20 @@
 """`vaora-provision release`: send a package to every kiosk of the fleet."""
 
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from checkin.words import _
-from provisioning import debian_package, fleet_broker, releases
+from provisioning import debian_package, fleet_broker, fleet_watch, releases
 from provisioning.commands.options import fleet_option, in_words, opened
 from provisioning.debian_package import PackageError
 from provisioning.fleet_folder import FleetError, signing_key
-from provisioning.releases import Made, Publisher, ReleaseError, Shelf
+from provisioning.fleet_watch import Line
+from provisioning.releases import Made, ReleaseError, Shelf
 from sync_daemon import topics
-from sync_daemon.broker import Broker
+from sync_daemon.broker import BrokerError
 
 _package = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -35,7 +35,7 @@ def release(fleet: Path, since: Path | None, number: int | None, package: Path) 
     itself where it doesn't serve. `vaora-provision fleet` shows how far each is.
     """
     folder, settings = opened(fleet)
-    with in_words(FleetError, ReleaseError, PackageError, OSError):
+    with in_words(FleetError, ReleaseError, PackageError, BrokerError, OSError):
         key = signing_key(folder.settings_key)
         deb = package.read_bytes()
         try:
@@ -46,28 +46,13 @@ def release(fleet: Path, since: Path | None, number: int | None, package: Path) 
         topic = topics.update(arch)
         # Two releases at once are two connections, which must not end each other.
         client_id = f"vaora-release-{os.getpid()}"
-        publisher = Publisher(
-            Broker(fleet_broker.visit(folder, settings, client_id, (topic,))), time.monotonic
-        )
-        try:
-            wanted = releases.number_after(shelf, publisher.connect(topic), key.public)
-            if number is not None and number < wanted:
-                raise ReleaseError(
-                    _(
-                        "--number {number}: kiosks know release {wanted}, and take only a "
-                        "higher one; leave --number out"
-                    ).format(number=number, wanted=wanted - 1)
-                )
-            made = releases.make(
-                deb,
-                key,
-                number=number or wanted,
-                at=datetime.now(UTC),
-                since=since.read_bytes() if since is not None else None,
-            )
-            _publish(publisher, made, shelf)
-        finally:
-            publisher.close()
+        options = fleet_broker.visit(folder, settings, client_id, (topic,))
+        with fleet_watch.connected(options) as line:
+            retained = line.retained([topic]).get(topic)
+            wanted = _number(number, releases.number_after(shelf, retained, key.public))
+            before = since.read_bytes() if since is not None else None
+            made = releases.make(deb, key, number=wanted, at=datetime.now(UTC), since=before)
+            _publish(line, made, shelf)
     click.echo(
         _("Release {number}: package {package} for {arch}, {size} bytes, is at the broker.").format(
             number=made.release.version,
@@ -78,8 +63,20 @@ def release(fleet: Path, since: Path | None, number: int | None, package: Path) 
     )
 
 
-def _publish(publisher: Publisher, made: Made, shelf: Shelf) -> None:
+def _number(asked: int | None, lowest: int) -> int:
+    """The running number: as it was asked for, or the next."""
+    if asked is not None and asked < lowest:
+        raise ReleaseError(
+            _(
+                "--number {number}: kiosks know release {wanted}, and take only a higher one; "
+                "leave --number out"
+            ).format(number=asked, wanted=lowest - 1)
+        )
+    return asked or lowest
+
+
+def _publish(line: Line, made: Made, shelf: Shelf) -> None:
     """With a bar for who waits: seventy megabytes take a while."""
     parts = releases.parts_of(made.release)
     with click.progressbar(length=parts, label=_("sending")) as bar:
-        releases.publish(publisher, made, shelf, lambda _sent: bar.update(1))
+        releases.publish(line, made, shelf, bar.update)

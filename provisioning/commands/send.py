@@ -18,7 +18,7 @@ from provisioning.inventory import InventoryError, Place
 from provisioning.passes_list import PassesError
 from provisioning.sending import Changes, SendError, Signed, Trusting
 from sync_daemon.broker import BrokerError
-from sync_daemon.topics import REVOCATIONS, TRUST, Address
+from sync_daemon.topics import REVOCATIONS, SIGNED_TYPE, TRUST, Address
 
 ERRORS = (SendError, BrokerError, InventoryError, PassesError, OSError)
 
@@ -47,7 +47,7 @@ def trust(fleet: Path, authorities: Path | None, pass_keys: tuple[str, ...]) -> 
     The fleet's own passes always do.
     """
     folder, _settings = opened(fleet)
-    usual = folder.root / "trust"
+    usual = folder.authorities
     with in_words(*ERRORS), _line(fleet, (TRUST,)) as line:
         retained = line.retained([TRUST])
         own = folder.pass_public.read_text(encoding="ascii")
@@ -181,7 +181,7 @@ def _leave(line: Line, made: Iterable[Signed], said: Iterable[str]) -> None:
     documents = list(made)
     for signed in documents:
         sending.keep(signed)
-    line.leave([signed.message for signed in documents], sending.COSE_TYPE)
+    line.leave([signed.message for signed in documents], SIGNED_TYPE)
 
 
 def _now() -> datetime:

@@ -3,7 +3,9 @@
 #
 #   first-boot.sh              called by the seed from the boot partition: hands over to a unit
 #   first-boot.sh run          what the unit does: every step, from wherever the power was cut
-#   first-boot.sh data FOLDER  one step: the data partition of the card that / is on, at FOLDER
+#   first-boot.sh step NAME    one of them, as `run` takes it
+#   first-boot.sh data PARTITION FOLDER
+#                              grow the data partition to its disk's end, and mount it at FOLDER
 #
 # Each step looks at what is there and does what is missing, so each may be cut and begun again. The
 # order keeps two promises: secrets are on disk in their place before the seed is wiped, and the
@@ -20,6 +22,7 @@ unit=/etc/systemd/system/vaora-first-boot.service
 told=/run/vaora/first-boot
 data=/var/lib/vaora-data
 identity=/var/lib/vaora-identity
+settings=/etc/vaora/kiosk.toml
 
 # In the order of checkin/blinks.py, which the label prints: the one that fails is counted.
 steps="packages partition settings identity seed read-only start"
@@ -61,7 +64,8 @@ act() {
 }
 
 panel_pin() {
-    found=$(sed -n "s/^$1 *= *\([0-9][0-9]*\).*/\1/p" "$seed/kiosk.toml" 2> /dev/null | head -n 1)
+    # The second is where they are once the seed is gone.
+    found=$(sed -n "s/^$1 *= *\([0-9][0-9]*\).*/\1/p" "$seed/kiosk.toml" "$settings" 2> /dev/null | head -n 1)
     echo "${found:-$2}"
 }
 
@@ -387,7 +391,10 @@ run() {
     [ ! -d "$seed" ] || take seed
     take read-only
     say "step $(number start) of $(number start), start"
+    # In this very shell, since it knows what is unfinished; but counted like the others if it fails.
+    trap 'failed start' EXIT
     start
+    trap - EXIT
     act ended
     [ -z "$unfinished" ]
 }
@@ -439,7 +446,7 @@ step)
     ;;
 data) data_partition "$2" "$3" ;;
 *)
-    echo "usage: first-boot.sh [run]" >&2
+    echo "usage: first-boot.sh [run | step NAME | data PARTITION FOLDER]" >&2
     exit 2
     ;;
 esac

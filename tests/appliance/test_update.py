@@ -185,20 +185,13 @@ def test_one_that_forgets_visitors_never_reaches_the_door(kiosk, made, small, tm
 
 def kiosk_state(made):
     """Its retained state, as the fleet sees it."""
-    from provisioning import fleet_broker
-    from provisioning.releases import Publisher
-    from sync_daemon.broker import Broker
+    from provisioning import fleet_broker, fleet_watch
     from sync_daemon.topics import Address
 
     topic = Address("cp", "k1").state
-    tick = iter(range(10_000)).__next__
-    publisher = Publisher(
-        Broker(fleet_broker.visit(made.folder, made.settings, "test", (topic,))), tick
-    )
-    try:
-        return json.loads(publisher.connect(topic))
-    finally:
-        publisher.close()
+    visit = fleet_broker.visit(made.folder, made.settings, "test", (topic,))
+    with fleet_watch.connected(visit) as line:
+        return json.loads(line.retained([topic])[topic])
 
 
 def test_one_that_falls_at_the_door_is_gone_back_from(kiosk, made, small, tmp_path):

@@ -1,5 +1,6 @@
 """`docs/asyncapi.yaml` is the contract: real messages keep it, and it is about real topics."""
 
+import re
 from typing import get_args, get_type_hints
 
 import msgspec
@@ -10,7 +11,15 @@ from checkin import claim, event
 from checkin.claim import Answer, Claim, Renewal, Token
 from checkin.event import Data
 from checkin.settings import Door, Epidemic, Policy
-from checkin.signed_list import CardKey, Revocations, SignedSettings, Signer, TrustList
+from checkin.signed_list import (
+    LONGEST_PACKAGE_BYTES,
+    CardKey,
+    Release,
+    Revocations,
+    SignedSettings,
+    Signer,
+    TrustList,
+)
 from kiosk.logic import credentials
 from sync_daemon import topics
 from sync_daemon.status import CURES
@@ -82,10 +91,21 @@ def test_the_channels_are_the_topics():
         "certificate": address.certificate, "claim": topics.claim_request("{kiosk}"),
         "claimAnswer": topics.claim_answer("{kiosk}"),
         "trust": topics.TRUST, "revocations": topics.REVOCATIONS,
+        "update": topics.update("{arch}"),
+        "updatePart": topics.update_part("{arch}", "{sha256}", "{part}"),
     }  # fmt: skip
     types = {name: m["contentType"] for name, m in DOCUMENT["components"]["messages"].items()}
     assert types["checkins"] == topics.CHECKINS_TYPE
     assert types["state"] == types["receipt"] == topics.JSON_TYPE
+    signed = {name for name, each in types.items() if each == topics.SIGNED_TYPE}
+    assert signed == {"settings", "trust", "revocations", "release"}
+    assert types["part"] == topics.PART_TYPE
+
+
+def test_every_topic_that_the_code_lists_has_its_channel():
+    listed = set(re.findall(r"vaora/v1/[^\s,]+", topics.__doc__))
+    addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
+    assert listed == {each.replace("{", "<").replace("}", ">") for each in addresses}
 
 
 def _untagged(schema):
@@ -104,6 +124,13 @@ def test_what_is_signed():
     check(msgspec.json.encode(Revocations(1, issued, ["00" * 8])), "revocations")
     with pytest.raises(ValidationError):
         check(msgspec.json.encode(Revocations(1, issued, ["Anna"])), "revocations")
+    release = Release(1, issued, "0.2.0", "arm64", LONGEST_PACKAGE_BYTES, "0" * 64)
+    check(msgspec.json.encode(release), "release")
+    longer = msgspec.structs.replace(release, bytes=LONGEST_PACKAGE_BYTES + 1)
+    with pytest.raises(ValidationError):
+        check(msgspec.json.encode(longer), "release")
+    part = DOCUMENT["components"]["messages"]["part"]["payload"]
+    assert part["maxLength"] == topics.PART_BYTES
 
 
 def test_the_schemas_name_every_field_and_no_other():
@@ -124,6 +151,7 @@ def test_the_schemas_name_every_field_and_no_other():
         (_untagged(schemas["settings"]), SignedSettings),
         (_untagged(schemas["trust"]), TrustList),
         (_untagged(schemas["revocations"]), Revocations),
+        (_untagged(schemas["release"]), Release),
         (schemas["receipt"]["properties"]["refused"]["items"], Refusal),
     ):
         assert set(schema["properties"]) == set(struct.__struct_fields__), struct

@@ -363,3 +363,12 @@ def test_the_checksum_is_of_bytes_and_not_of_holes(tmp_path):
     with zeros.open("ab") as made:
         made.write(b"\0")
     assert ranges.digest(zeros) not in {ranges.digest(holes), ""}
+
+
+def test_every_program_that_is_run_is_named_with_its_package():
+    """Whoever misses one is told what to install; and no name is left of one that isn't run."""
+    ran = set()
+    for file in Path(tools.__file__).parent.rglob("*.py"):
+        asked = r'(?:tools\.run|tools\.find|_mtools|self\._run)\(\s*"([a-z0-9.-]+)"'
+        ran |= set(re.findall(asked, file.read_text(encoding="utf-8")))
+    assert ran == set(tools.PACKAGES)

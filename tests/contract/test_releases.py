@@ -12,12 +12,13 @@ from click.testing import CliRunner
 
 from checkin import signed_list
 from checkin.signed_list import Release
-from provisioning import debian_package, fleet_broker, releases
+from provisioning import debian_package, fleet_broker, fleet_watch, releases
 from provisioning.__main__ import main
 from provisioning.fleet_folder import signing_key
-from provisioning.releases import WHEELS, Publisher, ReleaseError
+from provisioning.fleet_watch import Line
+from provisioning.releases import WHEELS, ReleaseError
 from sync_daemon import topics
-from sync_daemon.broker import Broker, Connected, Message, Received
+from sync_daemon.broker import Acknowledged, Broker, Connected, Message, Received
 from sync_daemon.topics import PART_BYTES
 from tests import fleet
 
@@ -59,7 +60,9 @@ PACKAGE = deb({OWN: b"ours", BIG: NOISE})
 def test_what_kiosks_have_is_left_out():
     slim = debian_package.without(PACKAGE, lambda name: name == BIG)
     assert debian_package.files(slim) == {OWN: 4}
-    assert debian_package.content(slim, OWN) == b"ours"
+    data = io.BytesIO(debian_package._content(slim, debian_package.DATA))
+    with tarfile.open(fileobj=data) as kept:
+        assert kept.extractfile(OWN).read() == b"ours"
     assert debian_package.named(slim) == debian_package.named(PACKAGE)
     assert slim == debian_package.without(PACKAGE, lambda name: name == BIG)
 
@@ -129,6 +132,32 @@ def retained(made, *wanted):
     return found
 
 
+class Slow:
+    """A broker that acknowledges one message a turn; `most` is how many were on their way."""
+
+    def __init__(self):
+        self.kinds, self.flying, self.most = [], [], 0
+
+    def publish(self, message, content_type="", *, retain=False):
+        self.kinds.append(content_type)
+        self.flying.append(len(self.kinds))
+        self.most = max(self.most, len(self.flying))
+        return self.flying[-1]
+
+    def wait(self, timeout_s):
+        return [Acknowledged(self.flying.pop(0))]
+
+
+def test_parts_are_made_as_they_go_and_counted_as_they_are_there(key, tmp_path):
+    broker, counted = Slow(), []
+    made = releases.make(deb({BIG: NOISE * 12}), key, number=1, at=AT)
+    shelf = releases.Shelf(tmp_path, "arm64", key.public)
+    releases.publish(Line(broker, lambda: 0.0), made, shelf, counted.append)
+    assert broker.most == fleet_watch.IN_FLIGHT
+    assert sum(counted) == releases.parts_of(made.release)
+    assert broker.kinds == [topics.PART_TYPE] * sum(counted) + [topics.SIGNED_TYPE]
+
+
 def test_the_last_two_releases_lie_at_the_broker(made, served, key, tmp_path):
     packages = [deb({OWN: bytes([n]), BIG: NOISE}, version=f"0.{n}.0") for n in range(1, 4)]
     for number, package in enumerate(packages, 1):
@@ -161,12 +190,8 @@ def test_a_laptop_that_forgot_asks_the_broker_for_the_number(made, served, key, 
 
 
 def test_another_fleets_broker_isnt_written_over(made, served, key, tmp_path):
-    publisher = Publisher(
-        Broker(fleet_broker.visit(made.folder, made.settings, "looks", ())), time.monotonic
-    )
-    publisher.connect("")
-    publisher.send(iter([Message(topics.update("amd64"), b"somebody else's")]), lambda _sent: None)
-    publisher.close()
+    with fleet_watch.connected(fleet_broker.visit(made.folder, made.settings, "looks")) as line:
+        line.leave([Message(topics.update("amd64"), b"somebody else's")])
     done = release(made, tmp_path, deb({}, arch="amd64"))
     assert done.exit_code == 1
     assert "is this the right fleet's folder?" in done.output

@@ -291,3 +291,33 @@ def test_a_link_in_the_place_of_what_came_leads_nowhere(bench, tmp_path):
     bench.turn(5)
     assert outside.read_bytes() == b"mine"
     assert bench.arrived is None
+
+
+def test_a_disk_that_does_not_take_the_beginning_is_tried_again(bench):
+    bench.folder.write_bytes(b"in its way")
+    bench.publish(signed())
+    bench.connect()
+    assert bench.updates.in_words.startswith("the update can't be put down: ")
+    said = topics.encode(topics.State(online=True, update=bench.updates.in_words))
+    assert topics.read_state(said).update == bench.updates.in_words
+    bench.folder.unlink()
+    bench.turn(5)
+    assert not bench.folder.exists()  # not soon
+    bench.turn(1, AGAIN_S)
+    bench.turn(5)
+    assert bench.arrived == (PACKAGE, signed())
+    assert bench.updates.in_words == ""
+
+
+def test_a_disk_that_does_not_take_the_end_is_tried_again(bench):
+    (bench.folder / updates.RELEASE).mkdir(parents=True)
+    bench.publish(signed())
+    bench.connect()
+    bench.turn(5)
+    assert bench.updates.in_words.startswith("the update can't be put down: ")
+    (bench.folder / updates.RELEASE).rmdir()
+    read = len(bench.read)
+    bench.turn(1, AGAIN_S)
+    assert bench.arrived == (PACKAGE, signed())
+    assert len(bench.read) == read  # nothing is downloaded twice
+    assert bench.updates.in_words == ""

@@ -51,3 +51,13 @@ def test_what_was_removed_may_have_been_gone_already(tmp_path):
     whole.remove(file)
     whole.remove(file)
     assert not file.exists()
+
+
+def test_a_file_that_was_replaced_is_known_for_another(tmp_path):
+    file = tmp_path / "it"
+    assert whole.mark(file) is None
+    whole.write(file, b"one")
+    before = whole.mark(file)
+    assert whole.mark(file) == before
+    whole.write(file, b"two")  # of the same length, and perhaps within one tick of the disk's clock
+    assert whole.mark(file) != before

@@ -189,3 +189,10 @@ def test_what_is_neither_a_check_in_nor_a_refusal(type_, fields):
 def test_text_that_is_no_utf_8_is_no_event(read):
     with pytest.raises(EventError):
         read(b'{"id": "\xff"}')
+
+
+def test_a_time_without_a_zone_is_in_utc_and_what_says_none_is_none():
+    assert event.moment("2026-11-22T12:00:00+07:00") == datetime(2026, 11, 22, 5, tzinfo=UTC)
+    assert event.moment("2026-11-22T05:00:00") == datetime(2026, 11, 22, 5, tzinfo=UTC)
+    assert event.moment("0001-01-01T00:00:00+14:00") is None  # before there is a year
+    assert event.moment("yesterday") is event.moment("") is None

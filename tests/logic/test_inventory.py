@@ -136,8 +136,8 @@ def test_what_does_not_go_together_is_named_with_its_place_and_its_cure(
 GOOD = listed(door(1), door(2))
 
 FILES = [
-    ("nothing", "", 1, "A", "begin with the template"),
-    ("blank lines", "\n\n , ,\n", 1, "A", "begin with the template"),
+    ("nothing", "", 1, "A", "write a header, and a row for each"),
+    ("blank lines", "\n\n , ,\n", 1, "A", "write a header, and a row for each"),
     ("the header alone", listed(), 2, "A", "write a row for each kiosk"),
     ("a workbook", b"PK\x03\x04" + bytes(500), 1, "A", "CSV UTF-8"),
     ("an old workbook", b"\xd0\xcf\x11\xe0" + bytes(500), 1, "A", "CSV UTF-8"),
@@ -149,7 +149,7 @@ FILES = [
     ("a quote left open", GOOD.replace("cong-1", '"cong-1'), 2, "A", 'close each "'),
     ("a quote inside", GOOD.replace('"Bệnh', '"Bệnh "'), 2, "A", 'close each "'),
     ("a wide row", GOOD.replace("cong-2,", "cong-2,x,"), 3, "U", "put quotes around the cell"),
-    ("too many columns", ",".join(f"c{n}" for n in range(80)) + "\n", 1, "A", "of the template"),
+    ("too many columns", ",".join(f"c{n}" for n in range(80)) + "\n", 1, "A", "of the list"),
     ("a misspelt header", GOOD.replace("direction", "directon", 1), 1, "I", "call it direction"),
     ("an unknown column", GOOD.replace("note", "colour", 1), 1, "T", "remove it, or call it one"),
     ("a column twice", GOOD.replace("support", "Kiosk", 1), 1, "S", "remove one of the two"),
@@ -302,7 +302,7 @@ def test_a_list_is_read_from_its_file(tmp_path):
     file = tmp_path / "inventory.csv"
     file.write_text(many(200), encoding="utf-8")
     assert len(inventory.read(file)) == 200
-    assert inventory.mistakes(file) == []
+    assert inventory.look_through(file).mistakes == ()
     file.write_text(changed(type="x"), encoding="utf-8")
     with pytest.raises(InventoryError, match=r"inventory.csv: line 3, type \(column E\)"):
         inventory.read(file)

@@ -1,5 +1,6 @@
 """What makes a pass, and each thing that makes none: its line, its column, its cure."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,10 +61,11 @@ def test_a_list_of_names_alone_is_enough():
     assert [one.holder for one in found] == ["Phan Thị Mẫu", "Trần Mẫu"]
 
 
-def test_the_template_is_read_and_has_nobody_in_it():
-    mistakes = survey(wanted.template()).mistakes
+def test_a_header_alone_is_read_and_has_nobody_in_it():
+    header = ",".join(COLUMNS) + "\r\n"
+    mistakes = survey(header).mistakes
     assert [(one.line, one.why) for one in mistakes] == [(2, "nobody is on the list")]
-    assert survey(wanted.template() + "Mẫu,,,,,,\r\n").mistakes == ()
+    assert survey(header + "Mẫu,,,,,,\r\n").mistakes == ()
 
 
 def test_names_are_composed_so_that_two_spellings_are_one():
@@ -157,3 +159,9 @@ def test_any_file_is_either_wanted_or_wrong(text, separator):
     for one in found.wanted:
         assert 0 < len(one.holder) <= passes.LONGEST_HOLDER
         assert one.begins < one.ends
+
+
+@pytest.mark.parametrize("content", [b"", b"name\n" * 500_000, b"x," * 70])
+def test_a_file_that_is_no_list_of_passes_is_not_taken_for_a_list_of_doors(content):
+    (mistake,) = wanted.survey(content, Desk(AT)).mistakes
+    assert not re.search("door|template|init", f"{mistake.why} {mistake.cure}")
