@@ -48,6 +48,7 @@ def flash(
     image = (folder or place.images) / f"{kiosk}.img"
     with in_words(*TROUBLE):
         sheet = images.read_sheet(image)
+        _refuse_changed(image, sheet)
         if not again:
             _refuse_used(sheet, place.manifest, place.register)
         _make_file(device)
@@ -55,7 +56,7 @@ def flash(
         if not found.is_file or found.bytes:
             _refuse(found, image.stat().st_size)
         _doubt(found, told=yes_this_disk)
-        _write(image, sheet, found)
+        _write(image, found)
         manifest.append(place.manifest, _row(sheet, found))
     click.echo(f"{kiosk} is on {device} and reads back right. Take it out and put it into its Pi.")
 
@@ -64,10 +65,16 @@ def _make_file(device: Path) -> None:
     """A name that isn't there is a new file, but in /dev it is a disk that was pulled out."""
     if device.exists() or str(device.absolute()).startswith("/dev/"):
         return
+    disk_of_that_name = Path("/dev") / device.name
+    if disk_of_that_name.is_block_device():  # and the card would stay as empty as it was
+        raise CardError(f"{device}: isn't there; is {disk_of_that_name} meant? Write it so")
     try:
         device.touch(images.MODE, exist_ok=False)
     except OSError as error:
-        raise CardError(f"{device}: can't be made ({error.strerror})") from error
+        raise CardError(
+            f"{device}: can't be made ({error.strerror}); name a disk of `lsblk`, or a file in a "
+            "folder that is there"
+        ) from error
 
 
 def _refuse(found: Card, needed_bytes: int) -> None:
@@ -110,12 +117,15 @@ def _refuse_used(sheet: Sheet, listed: Path, register: Path) -> None:
         )
 
 
-def _write(image: Path, sheet: Sheet, found: Card) -> None:
+def _refuse_changed(image: Path, sheet: Sheet) -> None:
     if ranges.digest(image) != sheet.image_digest:
         raise ImageError(
             f"{image}: isn't as it was made; make it again: vaora-provision image --kiosk "
             f"{sheet.kiosk} …"
         )
+
+
+def _write(image: Path, found: Card) -> None:
     if found.is_file:
         with found.device.open("ab") as opened_file:
             opened_file.truncate(max(found.bytes, image.stat().st_size))
