@@ -13,12 +13,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from checkin import cose
+from checkin import cose, identity
 from checkin.cose import CoseError, SigningKey
-from checkin.identity import Authority
+from checkin.identity import Authority, IdentityError
 
 # A page of settings; anything much longer is another file given by mistake.
 LONGEST_FILE_BYTES = 64 * 1024
+
+# What has room on a label.
+LONGEST_NAME, LONGEST_SUPPORT = 100, 200
 
 Language = Literal["vi", "en"]
 
@@ -30,10 +33,12 @@ class FleetError(ValueError):
 class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`fleet.toml`: what all kiosks of a fleet have in common."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
     broker_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$")]
     broker_port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
-    support: Annotated[str, Meta(max_length=200)] = ""  # whom to call: stands on each label
+    support: Annotated[str, Meta(max_length=LONGEST_SUPPORT)] = (
+        ""  # whom to call: stands on each label
+    )
     language: Language = "vi"
     # A card may lie in a drawer for a season before it is put into its kiosk.
     claim_days: Annotated[int, Meta(ge=1, le=400)] = 90
@@ -208,12 +213,14 @@ def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
             "make one: vaora-provision init NAME --broker HOST DIR"
         ) from error
     except OSError as error:
-        raise FleetError(f"{file}: can't be read ({error.strerror})") from error
+        raise FleetError(f"{file}: can't be read ({error.strerror}); {_cure(error)}") from error
     if len(raw) > LONGEST_FILE_BYTES:
         raise FleetError(f"{file}: is longer than any settings are; put the right file there")
     try:
         return folder, parse(raw.decode())
-    except (UnicodeDecodeError, FleetError) as error:
+    except UnicodeDecodeError as error:
+        raise FleetError(f"{file}: is not UTF-8 text; bring it back from the backup") from error
+    except FleetError as error:
         raise FleetError(f"{file}: {error}") from error
 
 
@@ -236,8 +243,39 @@ def written(settings: FleetSettings) -> str:
 
 
 def kiosks_authority(folder: FleetFolder) -> Authority:
-    """Who certifies kiosks and their cards. Raises `FleetError`."""
-    return Authority(_content(folder.kiosks), _content(folder.kiosks_key))
+    """Who certifies kiosks and their cards. Raises `FleetError`.
+
+    Also where its two halves aren't of each other: the broker would refuse whatever it makes, and
+    that would show only at the doors.
+    """
+    found = Authority(_content(folder.kiosks), _content(folder.kiosks_key))
+    cure = "bring both back from the backup"
+    try:
+        fits = identity.fits(found.certificate, found.key)
+    except IdentityError as error:
+        raise FleetError(f"{folder.kiosks} or {folder.kiosks_key}: {error}; {cure}") from error
+    if not fits:
+        raise FleetError(f"{folder.kiosks_key}: isn't the key of {folder.kiosks}; {cure}")
+    return found
+
+
+def client_files(place: Path, name: str) -> tuple[Path, Path, Path]:
+    """What a program of the fleet connects with: the authority, its certificate, its key.
+
+    Raises `FleetError` where they are of no use: a key that is missing here would look like a
+    broker that is away, or doesn't want us.
+    """
+    ca, pem, key = (place / file for file in ("ca.pem", f"{name}.pem", f"{name}.key"))
+    try:
+        identity.read(_content(ca))
+        fits = identity.fits(_content(pem), _content(key))
+    except IdentityError as error:
+        raise FleetError(
+            f"{place}: one of its files {error}; bring them back from the backup"
+        ) from error
+    if not fits:
+        raise FleetError(f"{key}: isn't the key of {pem.name}; bring both back from the backup")
+    return ca, pem, key
 
 
 def signing_key(file: Path) -> SigningKey:
@@ -261,6 +299,10 @@ def _content(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(LONGEST_FILE_BYTES)
     except OSError as error:
-        raise FleetError(
-            f"{file}: can't be read ({error.strerror}); bring it back from the backup"
-        ) from error
+        raise FleetError(f"{file}: can't be read ({error.strerror}); {_cure(error)}") from error
+
+
+def _cure(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "do it as the user whose folder it is"
+    return "bring it back from the backup"
