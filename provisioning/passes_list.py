@@ -88,7 +88,10 @@ def read(file: Path) -> list[Row]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise PassesError(f"{file}: can't be read ({error.strerror})") from error
+        raise PassesError(
+            f"{file}: can't be read ({error.strerror}); do it as the user whose folder it is, or "
+            "put a copy of before there"
+        ) from error
     if len(raw) > LONGEST_FILE_BYTES:
         raise PassesError(f"{file}: is longer than any list of passes; put the right file there")
     return _rows(file, raw)
@@ -113,7 +116,10 @@ def change(file: Path, new: Callable[[list[Row]], list[Row]]) -> None:
             if after != before:
                 whole.write(file, _text(after).encode(), mode=0o600)
     except OSError as error:
-        raise PassesError(f"{file}: can't be written ({error.strerror})") from error
+        raise PassesError(
+            f"{file}: can't be written ({error.strerror}), and nothing was changed; make room, or "
+            "do it as the user whose folder it is"
+        ) from error
 
 
 def chosen(rows: Sequence[Row], ids: frozenset[str], *, batch: bool = False) -> list[Row]:

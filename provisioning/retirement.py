@@ -29,9 +29,9 @@ def retire(folder: FleetFolder, register: Register, retired: Retired) -> Retirem
     In this order, so that what a power cut leaves is made good by saying it again. Raises
     `RegisterError`, and `FleetError` where the list can't be written.
     """
+    authority = kiosks_authority(folder)  # before anything is written: without it there's no list
     with register.change():
         register.retire(retired)
-    authority = kiosks_authority(folder)
     # Within the lock of the register: of two technicians the later one's list is the later file.
     with register.change():
         listed = authority.revocation_list(
@@ -45,7 +45,7 @@ def retire(folder: FleetFolder, register: Register, retired: Retired) -> Retirem
         except OSError as error:
             raise FleetError(
                 f"{folder.revoked_certificates}: can't be written ({error.strerror}); the kiosk is "
-                "retired in the register: say it again when there is room"
+                "retired in the register: mend that, then say it again"
             ) from error
     own = [one for one in register.certificates() if one.kiosk == retired.kiosk]
     return Retirement(

@@ -90,6 +90,6 @@ def _write(target: Path, made: Sequence[Label], at: datetime, *, together: bool)
             whole.write(target / ALL_NAME, all_of_them, mode=0o644)
     except OSError as error:
         raise PaperError(
-            f"{error.filename or target}: can't be written ({error.strerror}); name another folder "
-            "with --out"
+            f"{error.filename2 or target}: can't be written ({error.strerror}); name another "
+            "folder with --out"
         ) from error

@@ -1,6 +1,7 @@
 """`vaora-provision pass`: the way in for who has no code of their own, on paper."""
 
 import json
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -240,6 +241,10 @@ def _target(made: Sequence[Pass], pdf: Path | None) -> Path:
     target = pdf or Path(f"passes-{made[0].row.pass_id}.pdf")
     if target.exists():
         raise PaperError(f"{target}: is there already; name another with --pdf")
+    if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        raise PaperError(
+            f"{target}: can't be made there; name a folder that is there and yours with --pdf"
+        )
     return target
 
 
