@@ -73,8 +73,9 @@ def found(root: Path, founding: Founding) -> FleetFolder:
         beside.replace(root)  # an empty folder may be there, nothing else
         _flush_folder(root.parent)
     except (OSError, IdentityError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         raise FleetError(
-            f"{root}: the fleet can't be founded: {error}; nothing was made: mend that, then do "
+            f"{root}: the fleet can't be founded: {why}; nothing was made: mend that, then do "
             "it again"
         ) from error
     finally:

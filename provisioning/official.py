@@ -118,16 +118,16 @@ def unpack(file: Path, sha256: str, cache: Path, progress: Progress) -> Path:
         _unpack(file, beside, progress)
         beside.replace(unpacked)
     except (lzma.LZMAError, EOFError) as error:
-        beside.unlink(missing_ok=True)
         raise OfficialError(
             f"{file}: is cut off or damaged ({error}); download it again"
         ) from error
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise OfficialError(
             f"{file}: can't be unpacked into {cache} ({error.strerror}); make room there, or name "
             "another folder with --out"
         ) from error
+    finally:  # also when somebody stops it: three gigabytes of no use
+        beside.unlink(missing_ok=True)
     return unpacked
 
 

@@ -5,9 +5,11 @@ would look whole. So reading back goes around the caches (O_DIRECT), or after th
 """
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +70,10 @@ class RawDisk:
             fcntl.ioctl(self._file, request)
 
     def _error(self, what: str, error: OSError) -> RawDiskError:
+        # Of a card it means that the card is smaller than it says.
+        in_a_file = stat.S_ISREG(os.fstat(self._file).st_mode)
+        if in_a_file and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return RawDiskError(f"{self._device}: {what} ({error.strerror}); make room there")
         return RawDiskError(
             f"{self._device}: {what} ({error.strerror}): the card or its reader is broken, or was "
             "pulled out; try another"

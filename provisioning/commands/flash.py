@@ -2,6 +2,8 @@
 
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,20 +53,34 @@ def flash(
         _refuse_changed(image, sheet)
         if not again:
             _refuse_used(sheet, place.manifest, place.register)
-        _make_file(device)
-        found = cards.look_at(device)
-        if not found.is_file or found.bytes:
-            _refuse(found, image.stat().st_size)
-        _doubt(found, told=yes_this_disk)
-        _write(image, found)
+        with _made(device):
+            found = cards.look_at(device)
+            if not found.is_file or found.bytes:
+                _refuse(found, image.stat().st_size)
+            _doubt(found, told=yes_this_disk)
+            _write(image, found)
         manifest.append(place.manifest, _row(sheet, found))
     click.echo(f"{kiosk} is on {device} and reads back right. Take it out and put it into its Pi.")
 
 
-def _make_file(device: Path) -> None:
-    """A name that isn't there is a new file, but in /dev it is a disk that was pulled out."""
+@contextmanager
+def _made(device: Path) -> Iterator[None]:
+    """A name that isn't there is a new file, but in /dev it is a disk that was pulled out.
+
+    What was made goes again where it isn't finished.
+    """
     if device.exists() or str(device.absolute()).startswith("/dev/"):
+        yield
         return
+    _make_file(device)
+    try:
+        yield
+    except BaseException:
+        device.unlink(missing_ok=True)
+        raise
+
+
+def _make_file(device: Path) -> None:
     disk_of_that_name = Path("/dev") / device.name
     if disk_of_that_name.is_block_device():  # and the card would stay as empty as it was
         raise CardError(f"{device}: isn't there; is {disk_of_that_name} meant? Write it so")
@@ -135,10 +151,15 @@ def _write(image: Path, found: Card) -> None:
         raw_disk.opened(found.device) as raw,
         click.progressbar(length=total, label="writing, reading back", file=sys.stderr) as bar,
     ):
-        flashing.put(
-            image, what, raw, disk_bytes=found.bytes, nonce=secrets.token_bytes(16),
-            progress=bar.update,
-        )  # fmt: skip
+        try:
+            flashing.put(
+                image, what, raw, disk_bytes=found.bytes, nonce=secrets.token_bytes(16),
+                progress=bar.update,
+            )  # fmt: skip
+        except KeyboardInterrupt as error:
+            raise CardError(
+                f"{found.device}: stopped half way, and no card for a Pi like this; flash it again"
+            ) from error
         raw.show_partitions()
 
 

@@ -21,7 +21,7 @@ from provisioning.__main__ import main as provision
 from provisioning.commands import options
 from provisioning.register import open_register
 from sync_daemon.__main__ import main as sync
-from tests import fleet
+from tests import disk_images, fleet
 from tests.inventories import door, listed
 
 KIOSK = ["--kiosk", "cong-1"]
@@ -318,6 +318,38 @@ def test_a_disk_without_its_folder_is_no_new_file(folder):
     put_image(folder)
     last = ends(provision, ["flash", *KIOSK, disks[0], "--fleet", "@F"], folder)
     assert last == f"Error: {disks[0]}: isn't there; is /dev/{disks[0]} meant? Write it so"
+
+
+class Stopped:
+    """Ctrl-C, or a full disk, after so many writes."""
+
+    def __init__(self, error, after):
+        self.error = error
+        self.left = after
+
+    def __call__(self, file, content, place):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return len(content)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "stopped half way, and no card for a Pi like this; flash it again"),
+        (OSError(errno.ENOSPC, "No space left on device"), "make room there"),
+        (OSError(errno.EIO, "Input/output error"), "is broken, or was pulled out; try another"),
+    ],
+)
+def test_what_was_half_flashed_is_said_and_no_file_stays(folder, monkeypatch, error, said):
+    file = put_image(folder)
+    made = disk_images.official(folder.parent / "made.img", boot_bytes=disk_images.SMALL)
+    made.replace(file)
+    sheet = image.Sheet("cong-1", "", "", ranges.digest(file), "", "0.1.0", "token")
+    image.sheet_of(file).write_bytes(msgspec.json.encode(sheet))
+    monkeypatch.setattr(os, "pwrite", Stopped(error, after=1))
+    assert said in ends(provision, ["flash", *KIOSK, "card", "--fleet", "@F"], folder)
 
 
 def test_a_kiosk_is_not_half_retired(folder):
