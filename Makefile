@@ -30,9 +30,9 @@ test: lint .venv/benches ## check style and types, then run every test
 	@$(PY) -m pytest -n 2 --dist loadfile $(KILLED)
 	@$(PY) -m pytest $(ALONE)
 
-long: .venv/ready ## the long forms of what `make test` cuts short: all photographs, 200 kills
+long: .venv/benches ## the long forms of what `make test` cuts short: all photographs, 200 kills, the wheels for Arm
 	@LONG=1 $(PY) -m pytest -s tests/contract/test_decoder.py tests/system/test_nothing_lost.py \
-		-k "photographs or killed"
+		tests/appliance/test_package.py -k "photographs or killed or arm_package"
 
 deb: .venv/benches ## build the Debian packages, for arm64 and amd64, into build/
 	@sh debian/build.sh arm64 amd64

@@ -20,6 +20,12 @@ def text(template: str, /, **values: object) -> Text:
     return made
 
 
+def said(error: Exception) -> str:
+    """What `error` says: the `Text` it was raised with, which `str` would make plain English of."""
+    first = error.args[0] if error.args else ""
+    return first if isinstance(first, Text) else str(error)
+
+
 def joined(between: str, parts: Sequence[str]) -> Text:
     """The texts one after the other; `between` is said as it stands."""
     made = Text(between.join(parts))

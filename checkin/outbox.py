@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from checkin.open_file import OpenFile
+from checkin.words import N_
 
 # The other process holds the write lock for a millisecond at a time, on a bad card for a second.
 # Five without it means that something is badly wrong, and a visitor is waiting.
@@ -59,6 +60,13 @@ Room = Literal["plenty", "near", "full"]
 
 # The changes of form that this version knows, in order; `outbox_forms` makes them.
 FORMS = ("m001_begin", "m002_anchors")
+
+# Said by kiosk and daemon, to logs and people: `words.known` looks them up behind the file's name.
+_UNREAD, _DAMAGED = N_("can't be read through"), N_("damaged")
+_BEING_MADE = N_("being made just now")
+_NEWER = N_("was made by a newer version; install that one again")
+_OLDER = N_("was made by an older version; vaora-kiosk brings it up to date when it starts")
+_MOVED = N_("was moved or deleted under the running kiosk")
 
 
 class OutboxError(OSError):
@@ -234,16 +242,13 @@ class Outbox:
         """Refuse a file that isn't made yet, or is of another version than this program."""
         there = {name for (name,) in self._db.execute("select name from sqlite_master")}
         if "state" not in there:
-            raise OutboxError(f"{self.path}: being made just now")
+            raise OutboxError(f"{self.path}: {_BEING_MADE}")
         found = self._db.execute("select name from _sqlite_migrations order by id").fetchall()
         done = {name for (name,) in found}
         if done - set(FORMS):
-            raise OutboxError(f"{self.path}: was made by a newer version; install that one again")
+            raise OutboxError(f"{self.path}: {_NEWER}")
         if set(FORMS) - done:
-            raise OutboxError(
-                f"{self.path}: was made by an older version; vaora-kiosk brings it up to date when "
-                "it starts"
-            )
+            raise OutboxError(f"{self.path}: {_OLDER}")
 
     def append(self, entry: Entry, encode: Callable[[str, int], bytes]) -> int:
         """Put a check-in on disk and return its `seq`. Once this returns, no power cut takes it.
@@ -272,7 +277,7 @@ class Outbox:
                 ),
             )
         if not self.is_current():  # or the light would promise a row in a file that is gone
-            raise OutboxLostError(f"{self.path}: was moved or deleted under the running kiosk")
+            raise OutboxLostError(f"{self.path}: {_MOVED}")
         return seq
 
     def pending(self, after: int, limit: int, through: int = 2**62) -> Pending:
@@ -460,7 +465,7 @@ class Outbox:
     def check_room(self) -> None:
         """Raise `OutboxError` where the next check-in can't be appended, and say what to do."""
         if not self.is_current():
-            raise OutboxLostError(f"{self.path}: was moved or deleted under the running kiosk")
+            raise OutboxLostError(f"{self.path}: {_MOVED}")
         self._refuse_if_full(self.pending_count())
 
     def _refuse_if_full(self, waiting: int) -> None:
@@ -606,8 +611,8 @@ def look_through(path: Path) -> str:
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S)) as db:
             (found,) = db.execute("pragma quick_check(1)").fetchone()
     except sqlite3.Error as error:
-        return f"{path}: can't be read through: {error}"
-    return "" if found == "ok" else f"{path}: damaged: {' '.join(str(found).split())}"
+        return f"{path}: {_UNREAD}: {error}"
+    return "" if found == "ok" else f"{path}: {_DAMAGED}: {' '.join(str(found).split())}"
 
 
 def _is_sound(path: Path, *, thorough: bool) -> bool:
@@ -650,7 +655,7 @@ def _trouble(what: str) -> Iterator[None]:
     except OutboxError:
         raise
     except PermissionError as error:
-        hint = "run it with sudo, or as a member of the group vaora"
+        hint = N_("run it with sudo, or as a member of the group vaora")
         raise OutboxError(f"{what}: {error.strerror}; {hint}") from error
     except (sqlite3.Error, OSError) as error:
         kind = OutboxLostError if _is_damage(error) else OutboxError

@@ -14,6 +14,7 @@ from msgspec import Meta
 from checkin import cose
 from checkin.cose import CoseError, SigningKey
 from checkin.settings import Door, Epidemic, Policy, Settings
+from checkin.words import N_
 
 # All health authorities of the world are about 1,000 certificates of 1.2 kB in base64.
 LONGEST_FILE_BYTES = 8 * 1024 * 1024
@@ -26,6 +27,19 @@ LONGEST_PACKAGE_BYTES = 512 * 1024 * 1024
 LOCAL = ("authority", "trust_file", "revocations_file")
 
 Version = Annotated[int, Meta(ge=1, le=2**53)]
+
+# Why a list isn't taken: said to logs, and to whoever looks after the fleet (`words.known`).
+UNSIGNED = N_("is not signed by this kiosk's [policy] authority")
+NO_LIST = N_("is no signed list")
+OTHER_LIST = N_("isn't what belongs there")
+UNREAD = N_("can't be read")
+TOO_LONG = N_("is longer than any list")
+OLDER = N_("is older than what is in force")
+SAME_NUMBER = N_("has the number of what is in force, and is another")
+SIGN_HIGHER = N_("sign it with a higher number")
+NO_DATE = N_("issued is no date in ISO 8601")
+UNKEPT = N_("can't be kept")
+UNUSABLE = N_("can't be used here")
 
 
 class SignedListError(ValueError):
@@ -122,12 +136,12 @@ def read(document: bytes, kind: type[ListT], authority: bytes) -> ListT:
     try:
         signed = cose.take_apart(document, LONGEST_FILE_BYTES)
         if not cose.is_signed_by(signed, cose.ed25519_key(authority)):
-            raise SignedListError("is not signed by this kiosk's [policy] authority")
+            raise SignedListError(UNSIGNED)
         return msgspec.json.decode(signed.payload, type=kind)
     except CoseError as error:
-        raise SignedListError(f"is no signed list ({error})") from error
+        raise SignedListError(f"{NO_LIST} ({error})") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SignedListError(f"holds no {kind.__name__}: {error}") from error
+        raise SignedListError(f"{OTHER_LIST} ({kind.__name__}): {error}") from error
 
 
 def read_file(file: Path, kind: type[ListT], authority: bytes) -> ListT:
@@ -145,9 +159,9 @@ def raw(file: Path) -> bytes:
         with file.open("rb") as opened:
             found = opened.read(LONGEST_FILE_BYTES + 1)
     except OSError as error:
-        raise SignedListError(f"{file}: can't be read ({error.strerror})") from error
+        raise SignedListError(f"{file}: {UNREAD} ({error.strerror})") from error
     if len(found) > LONGEST_FILE_BYTES:
-        raise SignedListError(f"{file}: longer than {LONGEST_FILE_BYTES} bytes, no list is")
+        raise SignedListError(f"{file}: {TOO_LONG} ({LONGEST_FILE_BYTES} bytes)")
     return found
 
 

@@ -7,6 +7,7 @@ a test or a label may ask for another language.
 
 import gettext
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,9 @@ LANGUAGES = ("en", "vi")
 # gettext(3): the first that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
+# What stands between the parts of a sentence that one program says and another one shows.
+_BETWEEN = re.compile(r" \(0x[0-9A-F]{2}\); |\[Errno [0-9]+\] |: |; | \(|\)")
+
 _chosen: ContextVar[str] = ContextVar("language", default="")
 
 
@@ -36,9 +40,9 @@ def plural(one: str, many: str, count: int) -> str:
 
 
 def spoken(said: str) -> str:
-    """What pure code decided to say, in the language in use. Any other text is said as it is."""
+    """What pure code decided to say, in the language in use; any other text as far as known."""
     if not isinstance(said, Text):
-        return said
+        return known(said)
     if said.parts:
         return said.template.join(spoken(part) for part in said.parts)
     values = {
@@ -47,6 +51,24 @@ def spoken(said: str) -> str:
     }
     template = _(said.template) if said.template else ""
     return template.format(**values) if values else template
+
+
+def known(said: str) -> str:
+    """What another program said in English, as far as its parts are in the catalogue.
+
+    The daemon's words reach the doctor through a file, and carry names and numbers: "a.example: no
+    answer". Each part is looked up, the longest first; what nobody marked is said as it is.
+    """
+    told = _(said) if said else ""
+    cut = _BETWEEN.search(said)
+    if told != said or cut is None:
+        return told
+    return known(said[: cut.start()]) + cut.group() + known(said[cut.end() :])
+
+
+def of_system(error: OSError) -> str:
+    """What the system says is wrong, as far as a technician meets it often."""
+    return known(error.strerror or str(error))
 
 
 def N_(text: str) -> str:  # noqa: N802  gettext's own name
@@ -79,3 +101,23 @@ def in_language(wanted: str) -> Iterator[None]:
 @cache
 def _catalogue(wanted: str) -> gettext.NullTranslations:
     return gettext.translation(DOMAIN, FOLDER, [wanted], fallback=True)
+
+
+# errno(3) and netdb(3), as Python says them whatever the language.
+OF_SYSTEM = (
+    N_("Connection refused"),
+    N_("Connection reset by peer"),
+    N_("Device or resource busy"),
+    N_("File exists"),
+    N_("Input/output error"),
+    N_("Is a directory"),
+    N_("Network is unreachable"),
+    N_("No route to host"),
+    N_("No space left on device"),
+    N_("No such device"),
+    N_("No such file or directory"),
+    N_("Not a directory"),
+    N_("Operation not permitted"),
+    N_("Permission denied"),
+    N_("Read-only file system"),
+)

@@ -19,6 +19,7 @@ from checkin import VERSION, health, lock, names, settings, signed_list
 from checkin.clock import SystemClock
 from checkin.command_line import leave_no_traces, load, settings_option, stop_signals
 from checkin.lock import AlreadyRunningError
+from checkin.marks import text
 from checkin.outbox import (
     Outbox,
     OutboxError,
@@ -30,6 +31,7 @@ from checkin.seal import CentralSeal, SealError
 from checkin.settings import Settings, SettingsError
 from checkin.signed_list import SignedListError, SignedSettings
 from checkin.supervisor import Supervisor, this_process
+from checkin.words import _
 from kiosk import doctor as examining
 from kiosk import in_force
 from kiosk.doctor import Doctor, Looking, Patience
@@ -225,7 +227,9 @@ def _examine(loaded: Settings, code_wait_s: float, stopped: Event) -> list[Findi
     """Ask the running kiosk for what only it can see; without one, look for ourselves."""
     folder = Path(loaded.kiosk.runtime_dir)
     if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise click.ClickException(f"{folder}: not this user's to look into; run it with sudo")
+        raise click.ClickException(
+            _("{folder}: not this user's to look into; run it with sudo").format(folder=folder)
+        )
     os.environ.setdefault("LG_WD", str(folder))  # lgpio makes a pipe there, or here
     clock, asking = SystemClock(loaded.clock_file), Doctor(loaded)
     patience = Patience(clock, stopped, code_wait_s)
@@ -235,7 +239,9 @@ def _examine(loaded: Settings, code_wait_s: float, stopped: Event) -> list[Findi
         try:
             held = lock.hold(Path(loaded.kiosk.data_dir) / "kiosk.lock", "vaora-kiosk")
         except AlreadyRunningError as error:
-            starting = f"vaora-kiosk is just starting, or tries to again and again ({error})"
+            starting = text(
+                "vaora-kiosk is just starting, or tries to again and again ({why})", why=str(error)
+            )
             seen = {"camera_trouble": starting, "panel_trouble": starting}
         else:
             looking = Looking(

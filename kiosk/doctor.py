@@ -23,6 +23,7 @@ from checkin import health, outbox
 from checkin.clock import Clock, Moment
 from checkin.command_line import printable
 from checkin.health import KioskHealth, SyncHealth
+from checkin.marks import said, text
 from checkin.outbox import Outbox, OutboxError, OutboxLostError
 from checkin.settings import Settings
 from checkin.words import N_, _, spoken
@@ -108,9 +109,9 @@ class Doctor:
         facts = Facts(
             kiosk_runs=True,
             sight=sight,
-            camera_trouble="gives no frames" if "camera" in faults else "",
+            camera_trouble=text("gives no frames") if "camera" in faults else "",
             panel_played=True,
-            outbox_trouble="can't write check-ins" if "outbox" in faults else "",
+            outbox_trouble=text("can't write check-ins") if "outbox" in faults else "",
             waiting=0,
             rules_trouble=sorted(RULES & set(faults)),
             **self._around(now),
@@ -135,7 +136,8 @@ class Doctor:
         try:
             self.ask()
         except OSError as error:
-            return {"camera_trouble": f"the kiosk can't be asked: {folder}: {error.strerror}"}
+            trouble = text("the kiosk can't be asked: {why}", why=f"{folder}: {error.strerror}")
+            return {"camera_trouble": trouble}
         until = began + ANSWER_S + patience.code_wait_s
         while True:
             with suppress(OSError):
@@ -150,7 +152,7 @@ class Doctor:
                 break
             patience.stopped.wait(LOOK_EVERY_S)
         if seen is None or seen.tick < began:
-            return {"camera_trouble": "the kiosk looks at no frames", "panel_played": played}
+            return {"camera_trouble": text("the kiosk looks at no frames"), "panel_played": played}
         return {
             "sight": Sight(
                 camera=seen.camera,
@@ -264,7 +266,7 @@ class Looking:
         try:
             panel = self.panel()
         except PanelError as error:
-            return {"panel_trouble": str(error)} | self._look_through_camera(patience)
+            return {"panel_trouble": said(error)} | self._look_through_camera(patience)
         try:
             panel.play(feedback.SELF_TEST)
             seen = self._look_through_camera(patience)
@@ -275,7 +277,7 @@ class Looking:
                 name for name, down in panel.buttons()._asdict().items() if down
             ]
         except PanelError as error:
-            seen["panel_trouble"] = str(error)
+            seen["panel_trouble"] = said(error)
         finally:
             panel.close()
         return seen
@@ -288,7 +290,7 @@ class Looking:
             finally:
                 camera.close()
         except (CameraError, DecoderError) as error:
-            return {"camera_trouble": str(error)}
+            return {"camera_trouble": said(error)}
 
     def _sight(self, camera: Camera, patience: Patience) -> Sight:
         """Some frames, and the test code in one of them."""

@@ -78,7 +78,7 @@ def _check(loaded: Settings, found: SignedSettings) -> None:
     except SealError as error:
         raise SignedListError(f"seal: {error}") from error
     except SettingsError as error:
-        raise SignedListError(f"can't be used here: {error}") from error
+        raise SignedListError(f"{signed_list.UNUSABLE}: {error}") from error
 
 
 def _terms(section: settings.Policy | settings.Epidemic) -> Terms:

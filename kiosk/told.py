@@ -84,7 +84,7 @@ class Told(Generic[ListT]):
             return False
         except OSError as error:
             self._mark = None  # the disk may have room the next time
-            self._is_not_taken(f"{self._taken}: can't be kept ({error.strerror})")
+            self._is_not_taken(f"{self._taken}: {signed_list.UNKEPT} ({error.strerror})")
             return False
         self._found, self.trouble = found, ""
         log.info("%s: version %d of %s", self._arrived.name, found.version, found.issued)
@@ -115,8 +115,10 @@ class Told(Generic[ListT]):
 
     def _check_newer(self, found: ListT) -> None:
         if self.version is not None and found.version <= self.version:
-            same = "another " if found.version == self.version else ""
-            raise SignedListError(
-                f"is {same}version {found.version}, and {self.version} is in force; sign it with a "
-                "higher number"
-            )
+            raise SignedListError(not_newer(found.version, self.version))
+
+
+def not_newer(version: int, in_force: int) -> str:
+    """Why a list of `version` isn't taken in the place of another."""
+    why = signed_list.SAME_NUMBER if version == in_force else signed_list.OLDER
+    return f"{why} ({version}, {in_force}); {signed_list.SIGN_HIGHER}"

@@ -22,7 +22,7 @@ from checkin.signed_list import (
     TrustList,
 )
 from kiosk.logic.credentials.here import ShcKey, Trust
-from kiosk.told import Places, Told
+from kiosk.told import Places, Told, not_newer
 
 log = logging.getLogger("vaora.kiosk")
 
@@ -165,10 +165,7 @@ class _Listed(Generic[ListT]):
         """A file may be older than what the network brought, never than it was itself."""
         known = self._put_there
         if known is not None and found.version < known.version:
-            raise SignedListError(
-                f"{file}: is version {found.version}, older than {known.version} in use; sign a "
-                "newer one"
-            )
+            raise SignedListError(f"{file}: {not_newer(found.version, known.version)}")
         told = self._told.found if self._told is not None else None
         try:
             _check_same(found, known)
@@ -185,14 +182,12 @@ class _Listed(Generic[ListT]):
 def _check_same(found: ListT, known: ListT | None) -> None:
     """Refuse another content under a number that is known."""
     if known is not None and found.version == known.version and found != known:
-        raise SignedListError(
-            f"is another version {found.version} than the one in use; sign it with a higher number"
-        )
+        raise SignedListError(not_newer(found.version, known.version))
 
 
 def _check_date(found: TrustList | Revocations | SignedSettings | Release) -> None:
     if _moment(found.issued) is None:
-        raise SignedListError("issued is no date in ISO 8601")
+        raise SignedListError(signed_list.NO_DATE)
 
 
 def trust_from(lists: TrustList, revoked: frozenset[str] = frozenset()) -> Trust:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from checkin.words import _
 from provisioning import tools
 from provisioning.official import DPKG_STATUS, Official
 from provisioning.tools import ToolError
@@ -98,7 +99,9 @@ def of_image(image: Official, folder: Path, *, with_sources: bool = True) -> Apt
     status = image.read(DPKG_STATUS)
     if not status.strip():
         raise AptError(
-            f"{image.file}: has no list of its packages ({DPKG_STATUS}); download it again"
+            _("{file}: has no list of its packages ({dpkg_status}); download it again").format(
+                file=image.file, dpkg_status=DPKG_STATUS
+            )
         )
     (folder / "status").write_bytes(status)
     if with_sources:
@@ -121,8 +124,10 @@ def _take_sources(image: Official, folder: Path) -> None:
         file.write_text(_KEYS.sub(str(folder / "keys" / "keyrings"), text), encoding="utf-8")
     if not sources:
         raise AptError(
-            f"{image.file}: names no sources of packages (/etc/apt); give the packages in a folder "
-            "with --packages"
+            _(
+                "{file}: names no sources of packages (/etc/apt); give the packages in a "
+                "folder with --packages"
+            ).format(file=image.file)
         )
 
 
@@ -137,6 +142,8 @@ def _way() -> list[str]:
         said = tools.run("apt-config", "dump").decode("utf-8", "replace")
     except ToolError as error:
         raise AptError(
-            f"{error}; where there is no apt, give the packages in a folder with --packages"
+            _("{why}; where there is no apt, give the packages in a folder with --packages").format(
+                why=error
+            )
         ) from error
     return [line for line in said.splitlines() if _WAY.match(line)]

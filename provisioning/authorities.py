@@ -9,6 +9,7 @@ import msgspec
 from checkin import cose
 from checkin.cose import CoseError
 from checkin.signed_list import CardKey, Signer
+from checkin.words import _, of_system
 
 # Names under which a folder may hold the two JSON lists beside its certificates.
 SIGNERS_FILE = "signers.json"
@@ -29,10 +30,14 @@ def signers(folder: Path) -> list[Signer]:
             der = file.read_bytes()
             cose.certificate(der)
         except OSError as error:
-            raise AuthoritiesError(f"{file}: can't be read ({error.strerror})") from error
+            raise AuthoritiesError(
+                _("{file}: can't be read ({why})").format(file=file, why=of_system(error))
+            ) from error
         except CoseError as error:
             raise AuthoritiesError(
-                f"{file}: is no certificate in DER; `openssl x509 -outform der` makes one of PEM"
+                _(
+                    "{file}: is no certificate in DER; `openssl x509 -outform der` makes one of PEM"
+                ).format(file=file)
             ) from error
         found.append(Signer(b64encode(cose.kid_of(der)).decode(), b64encode(der).decode()))
     listed_there = folder / SIGNERS_FILE

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from checkin.words import _
 from provisioning import tools
 from provisioning.tools import ToolError
 
@@ -76,8 +77,10 @@ class BootPartition:
                 file = Path(folder) / name
                 if not file.is_file() or file.read_bytes() != content:
                     raise BootError(
-                        f"{self.image}: {name} reads back other than it was written; is the disk "
-                        "full, or the image damaged? Remove the image and make it again"
+                        _(
+                            "{image}: {name} reads back other than it was written; is the disk "
+                            "full, or the image damaged? Remove the image and make it again"
+                        ).format(image=self.image, name=name)
                     )
 
     def _mtools(self, name: str, *words: str) -> bytes:
@@ -85,7 +88,9 @@ class BootPartition:
         try:
             return tools.run(name, "-i", where, *words, env=UNDOUBTING)
         except ToolError as error:
-            raise BootError(f"{self.image}: the boot partition: {error}") from error
+            raise BootError(
+                _("{image}: the boot partition: {why}").format(image=self.image, why=error)
+            ) from error
 
 
 def command_line(text: str, *, runs_once: bool = False) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from checkin.words import _, of_system
+
 SECTOR_BYTES = 512  # of /sys/block/*/size, whatever the device's own are
 
 # Kiosks want 16 to 64 GB; larger is somebody's disk.
@@ -42,14 +44,15 @@ class Card:
 def refusals(card: Card, needed_bytes: int) -> list[str]:
     """Why `card` is never written to; empty where nothing speaks against it."""
     if not card.bytes and not card.is_file:
-        return ["there is no card in it; put one in"]
+        return [_("there is no card in it; put one in")]
     said = list(card.used_for)
     if card.read_only:
-        said.append("it is write-protected; slide the lock at its edge the other way")
+        said.append(_("it is write-protected; slide the lock at its edge the other way"))
     if card.bytes < needed_bytes:
         said.append(
-            f"it holds {_gb(card.bytes)} GB, and the image takes {_gb(needed_bytes)}; "
-            "take a card of 16 GB or more"
+            _(
+                "it holds {size} GB, and the image takes {needed}; take a card of 16 GB or more"
+            ).format(size=_gb(card.bytes), needed=_gb(needed_bytes))
         )
     return said
 
@@ -57,14 +60,15 @@ def refusals(card: Card, needed_bytes: int) -> list[str]:
 def doubts(card: Card) -> list[str]:
     """Why `card` doesn't look like a card for a kiosk; to be told twice helps."""
     if card.is_file:
-        return ["it is a file that is there already"] if card.bytes else []
+        return [_("it is a file that is there already")] if card.bytes else []
     said = []
     if not card.is_disk:
-        said.append("it is one partition, not the whole card")
+        said.append(_("it is one partition, not the whole card"))
     if not card.removable:
-        said.append("it is no card in a reader, but built in")
+        said.append(_("it is no card in a reader, but built in"))
     if card.bytes > LARGEST_BYTES:
-        said.append(f"it holds {_gb(card.bytes)} GB, more than any kiosk's card")
+        more = _("it holds {size} GB, more than any kiosk's card")
+        said.append(more.format(size=_gb(card.bytes)))
     return said
 
 
@@ -82,11 +86,19 @@ def look_at(
     try:
         found = device.stat() if number is None else None
     except OSError as error:
-        raise CardError(f"{device}: {error.strerror}; `lsblk` lists the disks there are") from error
+        raise CardError(
+            _("{device}: {why}; `lsblk` lists the disks there are").format(
+                device=device, why=of_system(error)
+            )
+        ) from error
     if found is not None and stat.S_ISREG(found.st_mode):
         return _file(device, found.st_size)
     if found is not None and not stat.S_ISBLK(found.st_mode):
-        raise CardError(f"{device}: is no disk and no file; `lsblk` lists the disks there are")
+        raise CardError(
+            _("{device}: is no disk and no file; `lsblk` lists the disks there are").format(
+                device=device
+            )
+        )
     if found is not None:
         number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
     return _block_device(device, sys, proc, sys / "dev" / "block" / str(number))
@@ -152,18 +164,21 @@ def _uses(family: Sequence[Path], proc: Path) -> Iterator[str]:
             yield _mounted(Path(source).name, where)
     for name in _swaps(proc):
         if name in names:
-            yield f"this machine swaps to {name}; take another"
+            yield _("this machine swaps to {name}; take another").format(name=name)
     for place in family:
         holders = place / "holders"
         for holder in sorted(holders.iterdir()) if holders.is_dir() else ():
-            yield f"{place.name} is part of {holder.name} (LVM, RAID or encryption); take another"
+            part = _("{name} is part of {whole} (LVM, RAID or encryption); take another")
+            yield part.format(name=place.name, whole=holder.name)
 
 
 def _mounted(name: str, where: str) -> str:
     if where in {"/", "/usr", "/boot", "/boot/efi", "/boot/firmware"}:
-        return f"this machine runs from it: {name} is mounted at {where}; take another"
+        runs = _("this machine runs from it: {name} is mounted at {where}; take another")
+        return runs.format(name=name, where=where)
     # A desktop mounts each card that is put in.
-    return f"{name} is mounted at {where}; if it is the right one: sudo umount /dev/{name}"
+    taken = _("{name} is mounted at {where}; if it is the right one: sudo umount /dev/{name}")
+    return taken.format(name=name, where=where)
 
 
 def _mounts(proc: Path) -> Iterator[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from checkin.words import _
 from provisioning import ranges, tools
 from provisioning.ranges import Range
 from provisioning.tools import ToolError
@@ -99,8 +100,10 @@ def read(image: Path) -> Table:
         said = msgspec.json.decode(tools.run("sfdisk", "--json", str(image)), type=_Said)
     except (ToolError, msgspec.DecodeError) as error:
         raise DiskError(
-            f"{image}: has no partition table that can be read ({error}); give the image of an "
-            "official Raspberry Pi OS, as .img or .img.xz"
+            _(
+                "{image}: has no partition table that can be read ({why}); give the image of "
+                "an official Raspberry Pi OS, as .img or .img.xz"
+            ).format(image=image, why=error)
         ) from error
     listed = said.partitiontable
     partitions = tuple(
@@ -115,8 +118,10 @@ def _check(image: Path, label: str, partitions: tuple[Partition, ...]) -> None:
     kinds = [partition.kind.lower() for partition in partitions]
     if label not in LINUX or len(kinds) < 2 or kinds[0] not in FAT:  # noqa: PLR2004  boot, root
         raise DiskError(
-            f"{image}: has partitions {kinds or 'none'} in a table {label!r}, where an official "
-            "Raspberry Pi OS has a FAT one to boot from and one for root; download it again"
+            _(
+                "{image}: has partitions {kinds} in a table {label!r}, where an official "
+                "Raspberry Pi OS has a FAT one to boot from and one for root; download it again"
+            ).format(image=image, kinds=kinds or _("none"), label=label)
         )
 
 
@@ -129,8 +134,10 @@ def make_room(image: Path) -> Table:
     table = read(image)
     if len(table.partitions) != 2:  # noqa: PLR2004  boot and root
         raise DiskError(
-            f"{image}: has {len(table.partitions)} partitions, where an official image has two; "
-            "give the image as it was downloaded"
+            _(
+                "{image}: has {count} partitions, where an official image has two; give the "
+                "image as it was downloaded"
+            ).format(image=image, count=len(table.partitions))
         )
     root_bytes = _aligned(max(ROOT_BYTES, table.root.bytes + ROOM_IN_ROOT_BYTES))
     data_begins = _aligned(table.root.begin + root_bytes)
@@ -150,7 +157,9 @@ def _sfdisk(image: Path, line: str, *words: str) -> None:
     try:
         tools.run("sfdisk", *quiet, *words, str(image), given=line.encode() + b"\n")
     except ToolError as error:
-        raise DiskError(f"{image}: its table can't be changed: {error}") from error
+        raise DiskError(
+            _("{image}: its table can't be changed: {why}").format(image=image, why=error)
+        ) from error
 
 
 def _make_data(image: Path, at: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from checkin.words import _
 from provisioning import ranges
 from provisioning.ranges import Range
 
@@ -54,9 +55,11 @@ def look_again(disk: Disk, image_bytes: int, disk_bytes: int, nonce: bytes) -> N
     for place in places(image_bytes, disk_bytes):
         if disk.read_at(place, PROBE_BYTES) != _mark(nonce, place):
             raise FlashError(
-                f"this card says it holds {disk_bytes / 10**9:.1f} GB, but forgets what is written "
-                f"at {place / 10**9:.1f} GB: it is broken or counterfeit; throw it away and take "
-                "another"
+                _(
+                    "this card says it holds {disk_bytes:.1f} GB, but forgets what is written "
+                    "at {place:.1f} GB: it is broken or counterfeit; throw it away and take "
+                    "another"
+                ).format(disk_bytes=disk_bytes / 10**9, place=place / 10**9)
             )
 
 
@@ -128,8 +131,10 @@ def _compare(
     for piece in ranges.chunks(part):
         if disk.read_at(piece.begin, len(piece)) != content(piece):
             raise FlashError(
-                f"this card gives back other bytes than it was given, at {piece.begin / 10**9:.1f} "
-                "GB: it is broken or counterfeit; throw it away and take another"
+                _(
+                    "this card gives back other bytes than it was given, at {begin:.1f} GB: it "
+                    "is broken or counterfeit; throw it away and take another"
+                ).format(begin=piece.begin / 10**9)
             )
         progress(len(piece))
 

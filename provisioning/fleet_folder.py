@@ -16,6 +16,7 @@ from msgspec import Meta
 from checkin import cose, identity
 from checkin.cose import CoseError, SigningKey
 from checkin.identity import Authority, IdentityError
+from checkin.words import _
 
 # A page of settings; anything much longer is another file given by mistake.
 LONGEST_FILE_BYTES = 64 * 1024
@@ -209,13 +210,17 @@ def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
             raw = opened.read(LONGEST_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise FleetError(
-            f"{root}: is no fleet's folder (it has no fleet.toml); name one with --fleet DIR, or "
-            "make one: vaora-provision init NAME --broker HOST DIR"
+            _(
+                "{root}: is no fleet's folder (it has no fleet.toml); name one with --fleet "
+                "DIR, or make one: vaora-provision init NAME --broker HOST DIR"
+            ).format(root=root)
         ) from error
     except OSError as error:
         raise FleetError(f"{file}: can't be read ({error.strerror}); {_cure(error)}") from error
     if len(raw) > LONGEST_FILE_BYTES:
-        raise FleetError(f"{file}: is longer than any settings are; put the right file there")
+        raise FleetError(
+            _("{file}: is longer than any settings are; put the right file there").format(file=file)
+        )
     try:
         return folder, parse(raw.decode())
     except UnicodeDecodeError as error:
@@ -229,7 +234,7 @@ def parse(text: str) -> FleetSettings:
     try:
         return msgspec.convert(tomllib.loads(text), FleetSettings)
     except (tomllib.TOMLDecodeError, RecursionError, msgspec.ValidationError) as error:
-        raise FleetError(f"{error}; correct it there") from error
+        raise FleetError(_("{why}; correct it there").format(why=error)) from error
 
 
 def written(settings: FleetSettings) -> str:
@@ -283,7 +288,9 @@ def signing_key(file: Path) -> SigningKey:
     try:
         return SigningKey(cose.from_base64(_content(file).decode("ascii")))
     except (CoseError, ValueError) as error:
-        raise FleetError(f"{file}: is no signing key; bring it back from the backup") from error
+        raise FleetError(
+            _("{file}: is no signing key; bring it back from the backup").format(file=file)
+        ) from error
 
 
 def public_text(file: Path) -> str:
@@ -291,7 +298,9 @@ def public_text(file: Path) -> str:
     try:
         return _content(file).decode("ascii").strip()
     except UnicodeDecodeError as error:
-        raise FleetError(f"{file}: is no public key; bring it back from the backup") from error
+        raise FleetError(
+            _("{file}: is no public key; bring it back from the backup").format(file=file)
+        ) from error
 
 
 def _content(file: Path) -> bytes:

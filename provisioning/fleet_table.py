@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from checkin.words import N_, _, plural
+from checkin.words import N_, _, known, plural
 from sync_daemon.topics import Address, State
 
 # A kiosk says its state every minute ([broker] state_every_s); its daemon has gone silent, or its
@@ -178,7 +178,7 @@ def in_words(found: Sequence[Row], at: datetime) -> Iterator[str]:
             for head, cell, width in zip(HEADS, line, widths, strict=True)
         ).rstrip()
         if number:
-            yield from (f"    {why}" for why in found[number - 1].not_taken)
+            yield from (f"    {known(why)}" for why in found[number - 1].not_taken)
     yield ""
     yield _count(found)
 

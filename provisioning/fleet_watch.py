@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from checkin.words import _
+from checkin.words import _, known
 from sync_daemon import topics
 from sync_daemon.broker import (
     Acknowledged,
@@ -63,7 +63,7 @@ def connected(wanted: Options) -> Iterator["Line"]:
                 _(
                     "{error}. Is this machine where the broker can be reached, and is its address "
                     "in fleet.toml (broker_host, broker_port)?"
-                ).format(error=error)
+                ).format(error=known(str(error)))
             ) from error
         yield line
     finally:
@@ -133,7 +133,7 @@ class Line:
                 case TurnedDown(mid, reason):
                     topic = on_the_way.get(mid, "")
                     raise BrokerError(
-                        _("it refuses {topic}: {why}").format(topic=topic, why=reason)
+                        _("it refuses {topic}: {why}").format(topic=topic, why=known(reason))
                     )
         return settled
 
@@ -142,7 +142,7 @@ class Line:
         heard = self.broker.wait(TURN_S)
         for one in heard:
             if isinstance(one, Lost):
-                raise BrokerError(_("{why}; try again").format(why=one.reason))
+                raise BrokerError(_("{why}; try again").format(why=known(one.reason)))
         self._heard.extend(one for one in heard if isinstance(one, Received))
         return heard
 

@@ -17,7 +17,7 @@ from checkin.cose import SigningKey
 from checkin.identity import Authority, IdentityError
 from checkin.seal import CentralKey
 from checkin.signed_list import TrustList
-from checkin.words import _, in_language
+from checkin.words import _, in_language, of_system
 from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, written
 from provisioning.register import open_register
 
@@ -65,7 +65,9 @@ def found(root: Path, founding: Founding) -> FleetFolder:
         beside = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-"))
     except OSError as error:
         raise FleetError(
-            f"{root}: can't be made ({error.strerror}); name another folder"
+            _("{root}: can't be made ({why}); name another folder").format(
+                root=root, why=of_system(error)
+            )
         ) from error
     try:
         _fill(FleetFolder(beside), founding)
@@ -118,11 +120,15 @@ def _refuse_what_is_there(root: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise FleetError(f"{root}: {error.strerror}; name another folder") from error
+        raise FleetError(
+            _("{root}: {why}; name another folder").format(root=root, why=of_system(error))
+        ) from error
     if there is not None:
         raise FleetError(
-            f"{root}: has something in it already ({there.name}), and a fleet's keys are never "
-            "written over; name a new folder"
+            _(
+                "{root}: has something in it already ({name}), and a fleet's keys are never "
+                "written over; name a new folder"
+            ).format(root=root, name=there.name)
         )
 
 

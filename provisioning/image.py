@@ -18,6 +18,7 @@ import msgspec
 
 from checkin import settings, whole
 from checkin.settings import Panel, SettingsError
+from checkin.words import _
 from provisioning import boot_partition, disk, ranges, tools
 from provisioning.boot_partition import COMMAND_LINE, CONFIG, FIRST_RUN, BootError, BootPartition
 from provisioning.disk import DATA_LABEL, DiskError
@@ -89,8 +90,10 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ImageError(
-                f"{folder}: images are being made there by another; wait for it, or name another "
-                "folder with --out"
+                _(
+                    "{folder}: images are being made there by another; wait for it, or name "
+                    "another folder with --out"
+                ).format(folder=folder)
             ) from error
         for left in (*folder.glob(f"{HALF}*"), *folder.glob(f"*/{HALF}*")):
             shutil.rmtree(left)
@@ -143,16 +146,22 @@ def sheet_of(image: Path) -> Path:
 
 def read_sheet(image: Path) -> Sheet:
     """The sheet of `image`. Raises `ImageError` where there is none, or another kiosk's."""
-    cure = f"make it again: vaora-provision image --kiosk {image.stem} …"
+    cure = _("make it again: vaora-provision image --kiosk {kiosk} …").format(kiosk=image.stem)
     try:
         image.stat()  # a sheet may be left of one that was deleted
         sheet = msgspec.json.decode(sheet_of(image).read_bytes(), type=Sheet)
     except (OSError, msgspec.DecodeError) as error:
         raise ImageError(
-            f"{image}: there is no such image, or no sheet {sheet_of(image).name} beside it; {cure}"
+            _("{image}: there is no such image, or no sheet {name} beside it; {cure}").format(
+                image=image, name=sheet_of(image).name, cure=cure
+            )
         ) from error
     if sheet.kiosk != image.stem:
-        raise ImageError(f"{image}: its sheet is of {sheet.kiosk}; {cure}")
+        raise ImageError(
+            _("{image}: its sheet is of {kiosk}; {cure}").format(
+                image=image, kiosk=sheet.kiosk, cure=cure
+            )
+        )
     return sheet
 
 
@@ -166,11 +175,17 @@ def check(image: Path, files: Mapping[str, bytes]) -> None:
         word for word in words[0].split() if word not in boot_partition.RUN_ONCE
     ]:
         raise ImageError(
-            f"{image}: {COMMAND_LINE} would grow root over the data, or isn't one line"
+            _("{image}: {file} would grow root over the data, or isn't one line").format(
+                image=image, file=COMMAND_LINE
+            )
         )
     label = tools.run("debugfs", "-R", "stats -h", f"{image}?offset={table.partitions[-1].begin}")
     if len(table.partitions) != 3 or f"{DATA_LABEL}\n".encode() not in label:  # noqa: PLR2004
-        raise ImageError(f"{image}: has no partition {DATA_LABEL}; make it again")
+        raise ImageError(
+            _("{image}: has no partition {label}; make it again").format(
+                image=image, label=DATA_LABEL
+            )
+        )
     _check_fat(image, table.boot.range)
 
 
@@ -193,7 +208,9 @@ def _outputs(seed: Mapping[str, bytes]) -> list[int]:
     try:
         panel = settings.parse(seed[SETTINGS].decode()).panel
     except (KeyError, UnicodeDecodeError, SettingsError) as error:
-        raise ImageError(f"the seed has no settings that a kiosk could read: {error}") from error
+        raise ImageError(
+            _("the seed has no settings that a kiosk could read: {why}").format(why=error)
+        ) from error
     return outputs(panel)
 
 
@@ -221,8 +238,10 @@ def _copy(source: Path, into: Path) -> None:
     free = shutil.disk_usage(into.parent).free
     if free < needed:
         raise ImageError(
-            f"{into.parent}: has {free // 2**20} MiB free, and an image takes {needed // 2**20}; "
-            "make room (what is in images/.cache is made again), or name another folder with --out"
+            _(
+                "{parent}: has {free} MiB free, and an image takes {needed}; make room (what "
+                "is in images/.cache is made again), or name another folder with --out"
+            ).format(parent=into.parent, free=free // 2**20, needed=needed // 2**20)
         )
     try:
         into.touch(MODE, exist_ok=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from checkin import blinks
+from checkin import blinks, marks
 from checkin.words import _
 from provisioning import qr
 from provisioning.blink_words import LIGHTS, PARTS, STEPS
@@ -62,7 +62,7 @@ def pdf(labels: Iterable[Label], *, at: datetime) -> bytes:
         try:
             _draw(paper, label)
         except PaperError as error:
-            raise PaperError(f"{label.kiosk}: {error}") from error
+            raise PaperError(marks.joined(": ", [label.kiosk, marks.said(error)])) from error
     return paper.pdf()
 
 

@@ -10,6 +10,8 @@ import os
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from checkin.words import _, of_system
+
 
 class ManifestError(OSError):
     """The manifest can't be read or added to; the message says why and what to do."""
@@ -46,8 +48,15 @@ def append(file: Path, row: Row) -> None:
             os.fsync(opened.fileno())
     except OSError as error:
         raise ManifestError(
-            f"{file}: the row can't be added ({error.strerror}); the card itself is right: note "
-            f"its kiosk {row.kiosk} and serial {row.card_serial or 'unknown'} by hand"
+            _(
+                "{file}: the row can't be added ({why}); the card itself is right: note its "
+                "kiosk {kiosk} and serial {serial} by hand"
+            ).format(
+                file=file,
+                why=of_system(error),
+                kiosk=row.kiosk,
+                serial=row.card_serial or _("unknown"),
+            )
         ) from error
 
 
@@ -67,7 +76,9 @@ def with_token(file: Path, token: str) -> Row | None:
         return None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(
-            f"{file}: can't be read ({error}); put it back from its backup"
+            _("{file}: can't be read ({why}); put it back from its backup").format(
+                file=file, why=error
+            )
         ) from error
     if not rows:
         return None

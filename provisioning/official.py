@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from checkin.words import _, of_system
 from provisioning import disk, tools
 from provisioning.disk import DiskError, Table
 from provisioning.tools import ToolError
@@ -76,7 +77,9 @@ def checksum(file: Path, given: str | None) -> str:
     """
     if given is not None:
         if not HASH.fullmatch(given):
-            raise OfficialError(f"--sha256 {given!r} is no SHA-256: 64 hexadecimal digits")
+            raise OfficialError(
+                _("--sha256 {given!r} is no SHA-256: 64 hexadecimal digits").format(given=given)
+            )
         return given.lower()
     beside = file.with_name(f"{file.name}.sha256")
     try:
@@ -84,14 +87,20 @@ def checksum(file: Path, given: str | None) -> str:
             lines = opened.read(LONGEST_LIST_BYTES).splitlines()
     except OSError as error:
         raise OfficialError(
-            f"{file}: has no checksum; download {beside.name} from where the image came from and "
-            "put it beside it, or give --sha256"
+            _(
+                "{file}: has no checksum; download {name} from where the image came from and "
+                "put it beside it, or give --sha256"
+            ).format(file=file, name=beside.name)
         ) from error
     # "HASH  NAME", of one file or of many; of one it may be the hash alone.
     named = [line for line in lines if file.name in line.split()] or lines[:1]
     if len(named) == 1 and (found := HASH.search(named[0])):
         return found.group().lower()
-    raise OfficialError(f"{beside}: has no SHA-256 of {file.name}; download it again")
+    raise OfficialError(
+        _("{beside}: has no SHA-256 of {name}; download it again").format(
+            beside=beside, name=file.name
+        )
+    )
 
 
 def check(file: Path, expected: str | None, progress: Progress) -> str:
@@ -99,8 +108,10 @@ def check(file: Path, expected: str | None, progress: Progress) -> str:
     found = _sha256(file, progress)
     if expected is not None and found != expected:
         raise OfficialError(
-            f"{file}: its SHA-256 is {found}, but {expected} was expected: it was damaged on its "
-            "way, or isn't what it says; download it again"
+            _(
+                "{file}: its SHA-256 is {found}, but {expected} was expected: it was damaged "
+                "on its way, or isn't what it says; download it again"
+            ).format(file=file, found=found, expected=expected)
         )
     return found
 
@@ -143,12 +154,17 @@ def look_into(file: Path, sha256: str) -> Official:
     release = names.get("VERSION_CODENAME", "")
     if release not in FORMS:
         raise OfficialError(
-            f"{file}: holds {names.get('PRETTY_NAME') or 'no system that says its name'}; give "
-            f"Raspberry Pi OS Lite, 64-bit, {' or '.join(FORMS)}"
+            _("{file}: holds {system}; give Raspberry Pi OS Lite, 64-bit, {names}").format(
+                file=file,
+                system=names.get("PRETTY_NAME") or _("no system that says its name"),
+                names=_(" or ").join(FORMS),
+            )
         )
     if arch not in {"arm64", "amd64"}:
         raise OfficialError(
-            f"{file}: is for {arch or 'an unknown machine'}; give the 64-bit image (arm64)"
+            _("{file}: is for {arch}; give the 64-bit image (arm64)").format(
+                file=file, arch=arch or _("an unknown machine")
+            )
         )
     return Official(file, sha256, release, arch, table)
 
@@ -157,8 +173,10 @@ def _whole(file: Path, table: Table) -> None:
     needed = max(partition.range.end for partition in table.partitions)
     if file.stat().st_size < needed:
         raise OfficialError(
-            f"{file}: ends before its partitions do ({file.stat().st_size} of {needed} bytes); "
-            "download it again"
+            _(
+                "{file}: ends before its partitions do ({there} of {needed} bytes); download "
+                "it again"
+            ).format(file=file, there=file.stat().st_size, needed=needed)
         )
 
 
@@ -188,7 +206,9 @@ def _sha256(file: Path, progress: Progress) -> str:
                 digest.update(chunk)
                 progress(len(chunk))
     except OSError as error:
-        raise OfficialError(f"{file}: can't be read ({error.strerror})") from error
+        raise OfficialError(
+            _("{file}: can't be read ({why})").format(file=file, why=of_system(error))
+        ) from error
     return digest.hexdigest()
 
 
@@ -199,7 +219,9 @@ def _unpack(file: Path, into: Path, progress: Progress) -> None:
         while chunk := packed.read(CHUNK_BYTES):
             length += len(chunk)
             if length > LONGEST_IMAGE_BYTES:
-                raise OfficialError(f"{file}: unpacks to more than any image of the OS")
+                raise OfficialError(
+                    _("{file}: unpacks to more than any image of the OS").format(file=file)
+                )
             if chunk.count(0) == len(chunk):
                 out.seek(len(chunk), 1)
             else:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from checkin.words import _
 from provisioning import apt, tools
 from provisioning.apt import Apt, AptError
 from provisioning.official import DPKG_STATUS, Official
@@ -60,9 +61,15 @@ def read(file: Path) -> Ours:
         wants = tuple(_alternatives(_field(file, "Recommends")))
         content = file.read_bytes()
     except (ToolError, OSError) as error:
-        raise PackagesError(f"{file}: can't be read as a package ({error}); make deb") from error
+        raise PackagesError(
+            _("{file}: can't be read as a package ({why}); make deb").format(file=file, why=error)
+        ) from error
     if fields["Package"] != "vaora":
-        raise PackagesError(f"{file}: is {fields['Package']!r}; give vaora_…_arm64.deb (make deb)")
+        raise PackagesError(
+            _("{file}: is {name!r}; give vaora_…_arm64.deb (make deb)").format(
+                file=file, name=fields["Package"]
+            )
+        )
     digest = hashlib.sha256(content).hexdigest()
     return Ours(file, fields["Version"], fields["Architecture"], digest, wants)
 
@@ -72,7 +79,9 @@ def newest(folder: Path, arch: str) -> Path:
     found = sorted(folder.glob(f"{OURS_BEGINS}*_{arch}.deb"), key=lambda file: file.stat().st_mtime)
     if not found:
         raise PackagesError(
-            f"{folder}: has no {OURS_BEGINS}…_{arch}.deb; put it there, or name it with --package"
+            _(
+                "{folder}: has no {begins}…_{arch}.deb; put it there, or name it with --package"
+            ).format(folder=folder, begins=OURS_BEGINS, arch=arch)
         )
     return found[-1]
 
@@ -104,15 +113,19 @@ def gathered(
     """
     if ours.arch != image.arch:
         raise PackagesError(
-            f"{ours.file}: is for {ours.arch}, but the image is for {image.arch}; give "
-            f"vaora_{ours.version}_{image.arch}.deb"
+            _(
+                "{file}: is for {arch}, but the image is for {wanted}; give "
+                "vaora_{version}_{wanted}.deb"
+            ).format(file=ours.file, arch=ours.arch, wanted=image.arch, version=ours.version)
         )
     try:
         if folder is not None:
             _check_folder(image, ours, folder, needed)
         kept = folder or _fetched(image, ours, cache, needed)
     except AptError as error:
-        raise PackagesError(f"the packages for {image.file.name}: {error}") from error
+        raise PackagesError(
+            _("the packages for {name}: {why}").format(name=image.file.name, why=error)
+        ) from error
     found = {f"{FOLDER}/{file.name}": file.read_bytes() for file in sorted(kept.glob("*.deb"))}
     return _listed({OURS: ours.file.read_bytes(), **found})
 
@@ -122,8 +135,10 @@ def _listed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     total = sum(map(len, files.values()))
     if total > MOST_BYTES:
         raise PackagesError(
-            f"the packages take {total // 2**20} MiB, and the boot partition has room for "
-            f"{MOST_BYTES // 2**20}; is the image a Lite, and up to date?"
+            _(
+                "the packages take {total} MiB, and the boot partition has room for {most}; is "
+                "the image a Lite, and up to date?"
+            ).format(total=total // 2**20, most=MOST_BYTES // 2**20)
         )
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
     listed = {**files, LIST: "".join(lines).encode()}
@@ -187,8 +202,10 @@ def _chosen(fetcher: Apt, ours: Ours, needed: Sequence[str]) -> list[str]:
         offered = next((name for name in names if fetcher.offers(name)), None)
         if offered is None:
             raise PackagesError(
-                f"the image's sources offer no {' or '.join(names)}; is it a Raspberry Pi OS? Give "
-                "the packages in a folder with --packages"
+                _(
+                    "the image's sources offer no {names}; is it a Raspberry Pi OS? Give the "
+                    "packages in a folder with --packages"
+                ).format(names=_(" or ").join(names))
             )
         chosen.append(offered)
     return chosen
@@ -198,7 +215,11 @@ def _check_folder(image: Official, ours: Ours, folder: Path, needed: Sequence[st
     """Have apt say whether what lies in `folder` is enough for the image, without any source."""
     files = sorted(folder.glob("*.deb"))
     if not files:
-        raise PackagesError(f"{folder}: has no .deb in it; name the folder with the packages")
+        raise PackagesError(
+            _("{folder}: has no .deb in it; name the folder with the packages").format(
+                folder=folder
+            )
+        )
     with tempfile.TemporaryDirectory() as name:
         fetcher = apt.of_image(image, Path(name) / "apt", with_sources=False)
         fetcher.would_install([str(file.resolve()) for file in (ours.file, *files)])
@@ -206,8 +227,10 @@ def _check_folder(image: Official, ours: Ours, folder: Path, needed: Sequence[st
     for names in _wanted(ours, needed):
         if not known.intersection(names):
             raise PackagesError(
-                f"{folder}: {' or '.join(names)} is missing, and the image hasn't it; fetch it "
-                "there: apt-get download"
+                _(
+                    "{folder}: {names} is missing, and the image hasn't it; fetch it there: "
+                    "apt-get download"
+                ).format(folder=folder, names=_(" or ").join(names))
             )
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from checkin import marks
 from provisioning import qr
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ MORE = "pip install 'vaora[paper]'"
 
 
 class PaperError(ValueError):
-    """A sheet can't be made; the message says why, and what to do."""
+    """A sheet can't be made; the message says why, and what to do.
+
+    It is a `Text`: the paper is in the language of who reads it, a mistake in that of who prints.
+    """
 
 
 class Place(NamedTuple):
@@ -78,12 +82,20 @@ class Paper:
         """
         if missing := unprintable(text):
             raise PaperError(
-                f"{text!r}: {missing!r} can't be printed; write it in Latin letters, as in a "
-                "passport"
+                marks.text(
+                    "{text!r}: {missing!r} can't be printed; write it in Latin letters, as in "
+                    "a passport",
+                    text=text,
+                    missing=missing,
+                )
             )
         size_pt, lines = self._fitted(text, place.width_mm, place.height_mm, size_pt, bold=bold)
         if not lines:
-            raise PaperError(f"{text!r}: is too long for its place on the paper; write it shorter")
+            raise PaperError(
+                marks.text(
+                    "{text!r}: is too long for its place on the paper; write it shorter", text=text
+                )
+            )
         height_mm = line_mm(size_pt)
         for number, line in enumerate(lines):
             self._pdf.set_xy(place.left_mm, place.top_mm + number * height_mm)
@@ -199,8 +211,11 @@ def _add_fonts(pdf: "FPDF") -> None:
             pdf.add_font(FAMILY, style, file)
         except OSError as error:
             raise PaperError(
-                f"{file}: is missing, and with it the Vietnamese letters; install it: "
-                "sudo apt install fonts-dejavu-core"
+                marks.text(
+                    "{file}: is missing, and with it the Vietnamese letters; install it: sudo "
+                    "apt install fonts-dejavu-core",
+                    file=file,
+                )
             ) from error
 
 
@@ -222,4 +237,8 @@ def _pdfium() -> Any:  # noqa: ANN401  a module
 
 
 def _not_installed(name: str) -> PaperError:
-    return PaperError(f"nothing can be printed without {name}; install it: {MORE}")
+    return PaperError(
+        marks.text(
+            "nothing can be printed without {name}; install it: {more}", name=name, more=MORE
+        )
+    )

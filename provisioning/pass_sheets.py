@@ -7,6 +7,7 @@ words is for people: who it is for, until when, and the id by which it is called
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 
+from checkin import marks
 from checkin.words import N_, _, plural
 from provisioning import qr
 from provisioning.issuing import Pass
@@ -57,11 +58,21 @@ def modules(one: Pass) -> tuple[bytes, ...]:
     try:
         rows = qr.modules(one.text)
     except qr.TooMuchError as error:
-        raise PaperError(f"{one.row.holder!r}: {error}; name fewer checkpoints") from error
+        raise PaperError(
+            marks.text(
+                "{holder!r}: {why}; name fewer checkpoints",
+                holder=one.row.holder,
+                why=marks.said(error),
+            )
+        ) from error
     if len(rows) > MOST_MODULES:
         raise PaperError(
-            f"{one.row.holder!r}: {len(one.text)} characters make a code too fine for a kiosk's "
-            "camera; name fewer checkpoints, or write the name shorter"
+            marks.text(
+                "{holder!r}: {count} characters make a code too fine for a kiosk's camera; "
+                "name fewer checkpoints, or write the name shorter",
+                holder=one.row.holder,
+                count=len(one.text),
+            )
         )
     return rows
 

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from checkin import whole
 from checkin.passes import PassKind
-from checkin.words import N_
+from checkin.words import N_, _
 
 # A hundred thousand passes take 15 MB; a longer file isn't ours.
 LONGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -93,7 +93,11 @@ def read(file: Path) -> list[Row]:
             "put a copy of before there"
         ) from error
     if len(raw) > LONGEST_FILE_BYTES:
-        raise PassesError(f"{file}: is longer than any list of passes; put the right file there")
+        raise PassesError(
+            _("{file}: is longer than any list of passes; put the right file there").format(
+                file=file
+            )
+        )
     return _rows(file, raw)
 
 
@@ -130,8 +134,10 @@ def chosen(rows: Sequence[Row], ids: frozenset[str], *, batch: bool = False) -> 
     strange = ids - {row.pass_id for row in rows}
     if strange:
         raise PassesError(
-            f"{min(strange)!r}: no pass of this fleet has that id; `vaora-provision pass list` "
-            "shows them"
+            _(
+                "{pass_id!r}: no pass of this fleet has that id; `vaora-provision pass list` "
+                "shows them"
+            ).format(pass_id=min(strange))
         )
     times = {row.issued_at for row in rows if row.pass_id in ids} if batch else set()
     return [row for row in rows if row.pass_id in ids or row.issued_at in times]
@@ -144,7 +150,9 @@ def called_back(
     chosen(rows, ids)
     if holder and not any(row.holder == holder for row in rows):
         raise PassesError(
-            f"{holder!r}: nobody of that name has a pass; `vaora-provision pass list` shows them"
+            _(
+                "{holder!r}: nobody of that name has a pass; `vaora-provision pass list` shows them"
+            ).format(holder=holder)
         )
     when = at.isoformat(timespec="seconds")
     return [
@@ -181,7 +189,11 @@ def _rows(file: Path, raw: bytes) -> list[Row]:
         lines = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
         return [_row(file, lines.line_num, line) for line in lines]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise PassesError(f"{file}: is no table ({error}); put a copy of before there") from error
+        raise PassesError(
+            _("{file}: is no table ({why}); put a copy of before there").format(
+                file=file, why=error
+            )
+        ) from error
 
 
 def _row(file: Path, number: int, line: dict[str, str]) -> Row:
@@ -189,7 +201,9 @@ def _row(file: Path, number: int, line: dict[str, str]) -> Row:
         return msgspec.convert(line, Row)
     except msgspec.ValidationError as error:
         raise PassesError(
-            f"{file}: line {number}: {error}; put a copy of before there, change nothing by hand"
+            _(
+                "{file}: line {number}: {why}; put a copy of before there, change nothing by hand"
+            ).format(file=file, number=number, why=error)
         ) from error
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import segno
 
+from checkin import marks
+
 # Level Q survives a quarter of its modules lost: a pass lives in a pocket for a day.
 LEVEL = "q"
 MODULE_PX = 8
@@ -47,7 +49,9 @@ def modules(text: str) -> tuple[bytes, ...]:
     try:
         code = segno.make(text, error=LEVEL, boost_error=False, micro=False, mask=MASK)
     except segno.DataOverflowError as error:
-        raise TooMuchError(f"{len(text)} characters are too many for a QR code") from error
+        raise TooMuchError(
+            marks.text("{count} characters are too many for a QR code", count=len(text))
+        ) from error
     return tuple(bytes(row) for row in code.matrix)
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from checkin.words import _, of_system
+
 # linux/fs.h: _IO(0x12, 95), read the partition table again; _IO(0x12, 97), drop the buffers.
 BLKRRPART = 0x125F
 BLKFLSBUF = 0x1261
@@ -41,7 +43,9 @@ class RawDisk:
                 done = os.pwrite(self._file, left, place)
                 left, place = left[done:], place + done
         except OSError as error:
-            raise self._error(f"can't be written at byte {place}", error) from error
+            raise self._error(
+                _("can't be written at byte {place}").format(place=place), error
+            ) from error
 
     def read_at(self, place: int, length: int) -> bytes:
         try:
@@ -49,14 +53,16 @@ class RawDisk:
                 return _read_directly(self._direct, place, length)
             return os.pread(self._file, length, place)
         except OSError as error:
-            raise self._error(f"can't be read at byte {place}", error) from error
+            raise self._error(
+                _("can't be read at byte {place}").format(place=place), error
+            ) from error
 
     def flush(self) -> None:
         """Return when all that was written is on the disk; then forget it, so that it is read."""
         try:
             os.fsync(self._file)
         except OSError as error:
-            raise self._error("can't be flushed", error) from error
+            raise self._error(_("can't be flushed"), error) from error
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
         self._ask(BLKFLSBUF)
 
@@ -75,8 +81,10 @@ class RawDisk:
         if in_a_file and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return RawDiskError(f"{self._device}: {what} ({error.strerror}); make room there")
         return RawDiskError(
-            f"{self._device}: {what} ({error.strerror}): the card or its reader is broken, or was "
-            "pulled out; try another"
+            _(
+                "{device}: {what} ({why}): the card or its reader is broken, or was pulled "
+                "out; try another"
+            ).format(device=self._device, what=what, why=of_system(error))
         )
 
 
@@ -88,12 +96,17 @@ def opened(device: Path) -> Iterator[RawDisk]:
         file = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
     except PermissionError as error:
         raise RawDiskError(
-            f'{device}: may be written by root only; sudo "$(command -v vaora-provision)" flash …'
+            _(
+                '{device}: may be written by root only; sudo "$(command -v vaora-provision)" '
+                "flash …"
+            ).format(device=device)
         ) from error
     except OSError as error:
         raise RawDiskError(
-            f"{device}: can't be opened alone ({error.strerror}); is it mounted, or does another "
-            "program write to it?"
+            _(
+                "{device}: can't be opened alone ({why}); is it mounted, or does another "
+                "program write to it?"
+            ).format(device=device, why=of_system(error))
         ) from error
     direct = _opened_directly(device)
     try:

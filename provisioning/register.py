@@ -15,6 +15,8 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from checkin.words import _
+
 # `image --all` writes a token in a millisecond; longer than this, something hangs with the lock.
 LOCK_WAIT_S = 10.0
 
@@ -117,15 +119,19 @@ class Register:
                 os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             elif not file.exists():
                 raise RegisterError(
-                    f"{file}: isn't there; bring it back from the backup: without it no kiosk can "
-                    "claim or renew its certificate"
+                    _(
+                        "{file}: isn't there; bring it back from the backup: without it no "
+                        "kiosk can claim or renew its certificate"
+                    ).format(file=file)
                 )
             # SQLite would begin a new one, in which nobody is retired.
             elif not file.stat().st_size:
                 raise RegisterError(f"{file}: is empty; bring it back from the backup")
             if file.stat().st_mode & OTHERS_MAY:
                 raise RegisterError(
-                    f"{file}: others on this machine may read it: `chmod 600 {file}`"
+                    _("{file}: others on this machine may read it: `chmod 600 {file}`").format(
+                        file=file
+                    )
                 )
             uri = f"{file.absolute().as_uri()}?mode=rw"
             self._db = sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S, isolation_level=None)

@@ -16,6 +16,7 @@ from typing import Literal, Protocol, cast
 from checkin import signed_list, whole
 from checkin.cose import SigningKey
 from checkin.signed_list import LONGEST_PACKAGE_BYTES, Release, SignedListError
+from checkin.words import _, known
 from provisioning import debian_package
 from provisioning.debian_package import PackageError
 from sync_daemon import topics
@@ -82,14 +83,26 @@ def make(
     try:
         found = debian_package.named(deb)
         if found.name != NAME:
-            raise ReleaseError(f"is the package {found.name}; release one built by debian/build.sh")
+            raise ReleaseError(
+                _("is the package {name}; release one built by debian/build.sh").format(
+                    name=found.name
+                )
+            )
         if found.arch not in ARCHITECTURES:
-            raise ReleaseError(f"is for {found.arch}; kiosks are {' or '.join(ARCHITECTURES)}")
+            raise ReleaseError(
+                _("is for {arch}; kiosks are {names}").format(
+                    arch=found.arch, names=_(" or ").join(ARCHITECTURES)
+                )
+            )
         package = deb if since is None else _without_wheels_of(deb, since)
     except PackageError as error:
         raise ReleaseError(str(error)) from error
     if len(package) > LONGEST_PACKAGE_BYTES:
-        raise ReleaseError(f"has {len(package)} bytes; at most {LONGEST_PACKAGE_BYTES} are taken")
+        raise ReleaseError(
+            _("has {count} bytes; at most {most} are taken").format(
+                count=len(package), most=LONGEST_PACKAGE_BYTES
+            )
+        )
     release = Release(
         version=number,
         issued=at.isoformat(timespec="seconds"),
@@ -162,7 +175,9 @@ class Publisher:
         try:
             self._broker.connect()
         except BrokerError as error:
-            raise ReleaseError(f"the broker can't be reached: {error}") from error
+            raise ReleaseError(
+                _("the broker can't be reached: {why}").format(why=known(str(error)))
+            ) from error
         until, online = self._tick() + ANSWER_S, False
         while self._tick() < until:
             for heard in self._broker.wait(TURN_S):
@@ -172,11 +187,13 @@ class Publisher:
                     case Received(message) if message.topic == topic:
                         return message.body
                     case Lost(reason):
-                        raise ReleaseError(f"the broker can't be used: {reason}")
+                        raise ReleaseError(
+                            _("the broker can't be used: {why}").format(why=known(reason))
+                        )
                     case _:
                         pass
         if not online:
-            raise ReleaseError("the broker doesn't answer; is it one of this fleet?")
+            raise ReleaseError(_("the broker doesn't answer; is it one of this fleet?"))
         return None
 
     def send(self, messages: Iterator[Message], said: Callable[[int], None]) -> None:
@@ -186,7 +203,9 @@ class Publisher:
             try:
                 self._flying.add(self._broker.publish(message, retain=True))
             except BrokerError as error:
-                raise ReleaseError(f"the connection is gone: {error}; try again") from error
+                raise ReleaseError(
+                    _("the connection is gone: {why}; try again").format(why=known(str(error)))
+                ) from error
             said(sent)
         self._wait_for(0)
 
@@ -203,15 +222,19 @@ class Publisher:
                         until = self._tick() + ANSWER_S
                     case TurnedDown(_, reason):
                         raise ReleaseError(
-                            f"the broker won't take it: {reason}; is vaora.acl of the fleet's "
-                            "folder in force there?"
+                            _(
+                                "the broker won't take it: {why}; is vaora.acl of the "
+                                "fleet's folder in force there?"
+                            ).format(why=known(reason))
                         )
                     case Lost(reason):
-                        raise ReleaseError(f"the connection is gone: {reason}; try again")
+                        raise ReleaseError(
+                            _("the connection is gone: {why}; try again").format(why=known(reason))
+                        )
                     case _:
                         pass
             if self._tick() >= until:
-                raise ReleaseError("the broker doesn't answer any more; try again")
+                raise ReleaseError(_("the broker doesn't answer any more; try again"))
 
 
 def number_after(shelf: Shelf, retained: bytes | None, authority: bytes) -> int:
@@ -227,7 +250,9 @@ def _number_of(retained: bytes, authority: bytes) -> int:
         return signed_list.read(retained, Release, authority).version
     except SignedListError as error:
         raise ReleaseError(
-            f"what lies at the broker already {error}; is this the right fleet's folder?"
+            _("what lies at the broker already {why}; is this the right fleet's folder?").format(
+                why=known(str(error))
+            )
         ) from error
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from checkin import whole
+from checkin.words import _, of_system
 from provisioning.fleet_folder import FleetError, FleetFolder, kiosks_authority
 from provisioning.founding import LIST_DAYS
 from provisioning.register import Register, Retired
@@ -44,8 +45,10 @@ def retire(folder: FleetFolder, register: Register, retired: Retired) -> Retirem
             whole.write(folder.revoked_certificates, listed, 0o644)
         except OSError as error:
             raise FleetError(
-                f"{folder.revoked_certificates}: can't be written ({error.strerror}); the kiosk is "
-                "retired in the register: mend that, then say it again"
+                _(
+                    "{file}: can't be written ({why}); the kiosk is retired in the register: "
+                    "say it again when there is room"
+                ).format(file=folder.revoked_certificates, why=of_system(error))
             ) from error
     own = [one for one in register.certificates() if one.kiosk == retired.kiosk]
     return Retirement(

@@ -15,6 +15,7 @@ from checkin import identity, settings
 from checkin.claim import ClaimError, Token
 from checkin.identity import IdentityError
 from checkin.settings import SettingsError
+from checkin.words import _
 from provisioning import bookworm, cloud_init, kiosk_settings
 from provisioning.fleet_folder import FleetFolder, FleetSettings
 from provisioning.inventory import Place
@@ -68,7 +69,9 @@ def public_of(folder: FleetFolder) -> Public:
         )
     except (OSError, UnicodeDecodeError) as error:
         raise SeedError(
-            f"{folder.root}: {error}; put the fleet's folder back from its backup"
+            _("{root}: {why}; put the fleet's folder back from its backup").format(
+                root=folder.root, why=error
+            )
         ) from error
 
 
@@ -105,7 +108,11 @@ def seed(
         found |= cloud_init.files(place, fleet, instance=instance)
     check(found)
     if settings.parse(found["vaora/kiosk.toml"].decode()) != wanted:
-        raise SeedError(f"{place.kiosk}: its settings read back other than they were written")
+        raise SeedError(
+            _("{kiosk}: its settings read back other than they were written").format(
+                kiosk=place.kiosk
+            )
+        )
     return found
 
 
@@ -116,7 +123,9 @@ def check(files: dict[str, bytes]) -> None:
     try:
         identity.read(files["vaora/ca.pem"])
     except IdentityError as error:
-        raise SeedError(f"ca.pem: {error}; put the fleet's folder back from its backup") from error
+        raise SeedError(
+            _("ca.pem: {why}; put the fleet's folder back from its backup").format(why=error)
+        ) from error
     for name in {"user-data", "meta-data", "network-config"} & files.keys():
         try:
             cloud_init.read(files[name])
@@ -124,18 +133,24 @@ def check(files: dict[str, bytes]) -> None:
             raise SeedError(f"{name}: {error}") from error
     for name, content in files.items():
         if b"PRIVATE KEY" in content and name != "vaora/claim.pem":
-            raise SeedError(f"{name}: has a private key in it, which no card may have")
+            raise SeedError(
+                _("{name}: has a private key in it, which no card may have").format(name=name)
+            )
 
 
 def _check_settings(content: bytes) -> None:
     try:
         found = settings.parse(content.decode())
     except (UnicodeDecodeError, SettingsError) as error:
-        raise SeedError(f"{error}; correct fleet.toml or the list of doors") from error
+        raise SeedError(
+            _("{why}; correct fleet.toml or the list of doors").format(why=error)
+        ) from error
     for key, value in (("seal", found.seal), ("authority", found.policy.authority)):
         if not value:
             raise SeedError(
-                f"kiosk.toml: {key} is empty; put the fleet's folder back from its backup"
+                _("kiosk.toml: {key} is empty; put the fleet's folder back from its backup").format(
+                    key=key
+                )
             )
 
 
@@ -145,9 +160,9 @@ def _check_claim(pem: bytes, token: bytes) -> None:
         right = identity.read(certificate).name == CLAIM_NAME
         right = right and identity.fits(certificate, begins + key)
     except IdentityError as error:
-        raise SeedError(f"claim.pem: {error}") from error
+        raise SeedError(_("claim.pem: {why}").format(why=error)) from error
     if not right or pem.count(_KEY_BEGINS) != 1:
-        raise SeedError("claim.pem: is no claim credential; make the card's secrets anew")
+        raise SeedError(_("claim.pem: is no claim credential; make the card's secrets anew"))
     _token(token.decode("ascii", "replace").strip())
 
 
@@ -155,7 +170,9 @@ def _token(text: str) -> Token:
     try:
         return Token.read(text)
     except ClaimError as error:
-        raise SeedError(f"claim.token: {error}; make the card's secrets anew") from error
+        raise SeedError(
+            _("claim.token: {why}; make the card's secrets anew").format(why=error)
+        ) from error
 
 
 def _if_there(file: Path) -> bytes | None:

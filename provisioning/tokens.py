@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from checkin import identity
 from checkin.claim import TOKEN_BYTES, Token
 from checkin.identity import Authority
+from checkin.words import _
 from provisioning.register import Issued, KnownToken, Register
 
 # The broker's access list knows it; one name for all cards, a certificate for each.
@@ -79,12 +80,16 @@ def card_secrets(
 def _refuse_wrong(register: Register, kiosk: str) -> None:
     if kiosk.startswith(RESERVED):
         raise TokenError(
-            f"kiosk {kiosk!r}: names that begin with {RESERVED} are the fleet's own; name it anew "
-            "in the inventory"
+            _(
+                "kiosk {kiosk!r}: names that begin with {reserved} are the fleet's own; name "
+                "it anew in the inventory"
+            ).format(kiosk=kiosk, reserved=RESERVED)
         )
     retired = register.retired(kiosk)
     if retired is not None:
         raise TokenError(
-            f"kiosk {kiosk}: was retired on {retired.at:%Y-%m-%d}, for good; give the new kiosk at "
-            "its door another name in the inventory"
+            _(
+                "kiosk {kiosk}: was retired on {at:%Y-%m-%d}, for good; give the new kiosk at "
+                "its door another name in the inventory"
+            ).format(kiosk=kiosk, at=retired.at)
         )

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from checkin.words import _
+
 # Most of them are the administrator's, whose folder isn't on everybody's path.
 PLACES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
@@ -53,7 +55,11 @@ def run(name: str, *words: str, given: bytes = b"", env: Mapping[str, str] | Non
     program = find(name)
     if program is None:
         package = PACKAGES.get(name, name)
-        raise ToolError(f"{name} isn't installed; install it: sudo apt install {package}")
+        raise ToolError(
+            _("{name} isn't installed; install it: sudo apt install {package}").format(
+                name=name, package=package
+            )
+        )
     return _done([program, *words], given, {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
 
 
@@ -67,7 +73,11 @@ def _done(command: Sequence[str], given: bytes, env: Mapping[str, str]) -> bytes
         raise ToolError(f"{name}: {error}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        failed = ToolError(f"{name} ended with {done.returncode}: {said[-LAST_WORDS:]}")
+        failed = ToolError(
+            _("{name} ended with {returncode}: {said}").format(
+                name=name, returncode=done.returncode, said=said[-LAST_WORDS:]
+            )
+        )
         failed.output = done.stdout.decode("utf-8", "replace")
         raise failed
     return done.stdout

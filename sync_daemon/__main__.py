@@ -22,6 +22,7 @@ from checkin.settings import Settings
 from checkin.signed_list import SignedListError
 from checkin.stick import Head, StickError
 from checkin.supervisor import this_process
+from checkin.words import known
 from sync_daemon import broker as brokers
 from sync_daemon import certificate, enrolment, enrolment_words, identity, status, topics
 from sync_daemon.arrivals import arrivals
@@ -29,7 +30,7 @@ from sync_daemon.broker import Broker, Message, Options, Tls
 from sync_daemon.certificate import Certificate
 from sync_daemon.enrolment import Enrolment
 from sync_daemon.identity import Identity
-from sync_daemon.loop import SyncLoop
+from sync_daemon.loop import SPOILT, SyncLoop
 from sync_daemon.machine import machine
 from sync_daemon.protocol import Sender, Terms
 from sync_daemon.renewal import Renewing
@@ -327,7 +328,7 @@ def _opened(loaded: Settings) -> Iterator[Outbox]:
         finally:
             outbox.close()
     except (OutboxError, StickError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(known(str(error))) from error
 
 
 def _bodies(outbox: Outbox, after: int, through: int) -> Iterator[bytes]:
@@ -341,7 +342,7 @@ def _gone(outbox: Outbox, after: int, through: int) -> list[tuple[int, int]]:
     at = after
     while (found := outbox.pending(at, EXPORTED_AT_ONCE, through)).seqs or found.damaged:
         if found.damaged:
-            outbox.settle(0, dict.fromkeys(found.damaged, "damaged on disk"))
+            outbox.settle(0, dict.fromkeys(found.damaged, SPOILT))
         at = max([*found.seqs, *found.damaged])
     ranges: list[tuple[int, int]] = []
     for seq in sorted(seq for seq in outbox.set_aside() if after < seq <= through):

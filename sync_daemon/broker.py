@@ -24,6 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from checkin.words import N_
 from sync_daemon import reasons
 
 # MQTT 5.0, 3.2.2.3.3: what holds when the broker names no receive-maximum.
@@ -35,7 +36,7 @@ LARGEST_PACKET_BYTES = 268_435_455
 # For name look-up, TCP and TLS together. A resolver without a network may take minutes.
 CONNECT_TIMEOUT_S = 10.0
 
-HANGS = "the look-up of its name still hangs; is the network's name server there?"
+HANGS = N_("the look-up of its name still hangs; is the network's name server there?")
 
 # For the broker's word on a certificate that is tried; with the above well within the watchdog.
 TRIED_S = 10.0
@@ -219,7 +220,7 @@ class Broker:
     def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int:
         """Send with QoS 1; the number that `Acknowledged` or `TurnedDown` will name."""
         if self._client is None:
-            raise BrokerError("not connected")
+            raise BrokerError(N_("not connected"))
         properties = None
         if self._protocol == MQTTProtocolVersion.MQTTv5 and content_type:
             properties = _typed(content_type)
@@ -299,7 +300,7 @@ class Broker:
             self._note_unanswered()
             self._client = None
             if not any(isinstance(one, Lost) for one in self._pending.heard):
-                self._note(Lost("the connection was closed"))
+                self._note(Lost(N_("the connection was closed")))
 
     def _note(self, heard: Heard) -> None:
         self._pending.heard.append(heard)
@@ -369,9 +370,9 @@ class Broker:
             if reason.value == reasons.UNSUPPORTED_PROTOCOL:
                 self._pending.answered = False
                 self._unanswered = UNANSWERED
-                self._note(Lost("the broker knows no MQTT 5; trying MQTT 3.1.1"))
+                self._note(Lost(N_("the broker knows no MQTT 5; trying MQTT 3.1.1")))
             else:
-                self._note(_lost("the broker refused the connection", reason))
+                self._note(_lost(N_("the broker refused the connection"), reason))
             return
         v5 = self._protocol == MQTTProtocolVersion.MQTTv5
         self._knows_v5 = self._knows_v5 or v5
@@ -401,7 +402,8 @@ class Broker:
         topics = (*self._options.subscriptions, *self._options.wishes)
         unread = []
         for topic, reason in zip(topics, codes, strict=False):
-            what = f"the broker refused to let this client read {topic}"
+            refused = N_("the broker refused to let this client read")
+            what = f"{refused} ({topic})"
             if reason.is_failure and topic in self._options.subscriptions:
                 self._note(_lost(what, reason))
                 return
@@ -440,14 +442,11 @@ class Broker:
         if any(isinstance(one, Lost) for one in self._pending.heard):
             return
         if flags.is_disconnect_packet_from_server and reason.is_failure:
-            self._note(_lost("the broker ended the connection", reason))
+            self._note(_lost(N_("the broker ended the connection"), reason))
         else:
-            self._note(
-                Lost(
-                    f"the connection is gone ({reason}); if that goes on, another program may use "
-                    f"the name {self._options.client_id}"
-                )
-            )
+            gone = N_("the connection is gone")
+            advice = N_("if that goes on, another program may use the name")
+            self._note(Lost(f"{gone} ({reason}); {advice}: {self._options.client_id}"))
 
 
 def tried(options: Options) -> str:
@@ -530,21 +529,25 @@ def _tls_context(tls: Tls) -> ssl.SSLContext:
 
 def _file_trouble(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"not PEM, or the key isn't the certificate's ({error.reason or error})"
-    return f"can't be read: {error.strerror}"
+        wrong = N_("not PEM, or the key isn't the certificate's")
+        return f"{wrong} ({error.reason or error})"
+    unread = N_("can't be read")
+    return f"{unread}: {error.strerror}"
 
 
 def _in_words(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"the broker's certificate was not accepted: {error.verify_message}"
+            told = N_("the broker's certificate was not accepted")
+            return f"{told}: {error.verify_message}"
         case ssl.SSLError():
-            return f"no TLS connection: {error.reason or error}"
+            told = N_("no TLS connection")
+            return f"{told}: {error.reason or error}"
         case socket.gaierror():
-            return "the name is not known; is the network there, and the name right?"
+            return N_("the name is not known; is the network there, and the name right?")
         case TimeoutError():
-            return "no answer"
+            return N_("no answer")
         case ConnectionRefusedError():
-            return "nobody listens there; is the broker running, and the port right?"
+            return N_("nobody listens there; is the broker running, and the port right?")
         case _:
             return str(error)

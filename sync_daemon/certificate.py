@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from checkin.words import N_
 from sync_daemon.broker import Tls
 
-EXPIRED = "has expired"
-NOT_YET_VALID = "is not yet valid"
+EXPIRED = N_("has expired")
+NOT_YET_VALID = N_("is not yet valid")
+_UNREAD, _MISSING = N_("can't be read"), N_("isn't there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,12 @@ def look(tls: Tls, at: datetime) -> Certificate:
     try:
         for file in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
             if not Path(file).exists():
-                return Certificate(None, f"can't be read: {file} isn't there")
+                return Certificate(None, f"{_UNREAD}: {file}: {_MISSING}")
         # As the connection loads them: whether the key is the certificate's, whatever its kind.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.cert_file, tls.key_file or None)
         found = identity.read(Path(tls.cert_file).read_bytes())
     except (OSError, identity.IdentityError) as error:
-        return Certificate(None, f"can't be read: {getattr(error, 'reason', None) or error}")
+        return Certificate(None, f"{_UNREAD}: {getattr(error, 'reason', None) or error}")
     if at >= found.ends_at:
         return Certificate(None, EXPIRED)
     if at < found.begins_at:

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from checkin import claim
 from checkin.claim import Claim, ClaimError, Refusal, Token
+from checkin.words import N_
 
 # The waits double so often at most: 2.0**1024 overflows after a long outage.
 MOST_DOUBLINGS = 16
@@ -174,7 +175,7 @@ class Claiming:
                 return [Connect()]
             case Link.CONNECTING if tick >= self._until:
                 self.lost(tick)
-                return [Leave("the broker doesn't answer")]
+                return [Leave(N_("the broker doesn't answer"))]
             case Link.ONLINE if self._asks.is_due(tick):
                 self._asks.tried(tick)
                 return [Ask()]

@@ -13,6 +13,7 @@ from typing import Protocol
 from checkin import claim, first_boot
 from checkin.claim import Claim, Token
 from checkin.clock import Clock, Moment
+from checkin.words import N_
 from sync_daemon import claiming, topics
 from sync_daemon.broker import (
     Acknowledged,
@@ -44,6 +45,10 @@ REFUSED = "refused"  # followed by ": " and the word for why
 
 # The step of first boot that is the daemon's: the kiosk counts it out in its idle light.
 STEP = "enrolment"
+
+NONE_YET = N_("this kiosk has no certificate yet")
+NO_CLAIM = N_("it refuses the claim")
+NOTHING = N_("neither a certificate nor a claim there")
 
 
 class ClaimLink(Protocol):
@@ -103,10 +108,10 @@ class Enrolment:
     # The daemon's loop takes this for its link to the broker: one that doesn't come up.
 
     def connect(self) -> None:
-        raise BrokerError("this kiosk has no certificate yet")
+        raise BrokerError(NONE_YET)
 
     def publish(self, message: Message, content_type: str = "", *, retain: bool = False) -> int:  # noqa: ARG002
-        raise BrokerError(f"{message.topic}: this kiosk has no certificate yet")
+        raise BrokerError(f"{message.topic}: {NONE_YET}")
 
     def wait(self, timeout_s: float) -> list[Heard]:
         """Do what the claim needs for at most `timeout_s`. Nothing of it is the loop's."""
@@ -148,7 +153,7 @@ class Enrolment:
             self._enrolled()
         elif not self._identity.can_claim:
             folder = self._identity.file.parent
-            self._stand(MISSING, f"neither a certificate nor a claim in {folder}")
+            self._stand(MISSING, f"{NOTHING}: {folder}")
 
     def _begin_anew(self) -> None:
         self._link.close()
@@ -211,7 +216,7 @@ class Enrolment:
             case Lost(reason, patient, _):
                 self._lose(reason, now, patient=patient)
             case TurnedDown(_, reason, _, _):
-                self._lose(f"it refuses the claim: {reason}", now, patient=True)
+                self._lose(f"{NO_CLAIM}: {reason}", now, patient=True)
             case Received(message):
                 self._hear_answer(message, now)
             case Acknowledged():

@@ -9,7 +9,7 @@ from checkin.clock import Moment
 from checkin.command_line import printable
 from checkin.health import SyncHealth
 from checkin.settings import Settings
-from checkin.words import N_, _
+from checkin.words import N_, _, known
 from sync_daemon import identity
 from sync_daemon.enrolment import ENROLLED, MISSING, NO_BROKER, REFUSED, WAITING
 from sync_daemon.identity import Identity, IdentityFolderError
@@ -122,7 +122,7 @@ def in_short(standing: str, trouble: str) -> str:
         return ""
     kind, _colon, reason = standing.partition(": ")
     words = _(STANDINGS.get(kind, kind))
-    more = _(claim.REFUSALS.get(reason, reason)) if reason else trouble  # type: ignore[call-overload]
+    more = _(claim.REFUSALS.get(reason, reason)) if reason else known(trouble)  # type: ignore[call-overload]
     return f"{words}: {more}" if more and more not in words else words
 
 
@@ -150,7 +150,7 @@ def in_words(told: Enrolment) -> Iterator[str]:
     if told.token:
         yield _line(_("token"), told.token)
     if told.certificate_trouble:
-        yield _line(_("certificate"), told.certificate_trouble)
+        yield _line(_("certificate"), known(told.certificate_trouble))
     elif told.days is not None:
         yield _line(_("certificate"), _("good for {days:.0f} days").format(days=told.days))
     if told.renew_at is not None:

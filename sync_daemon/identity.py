@@ -19,6 +19,7 @@ import msgspec
 from checkin import whole
 from checkin.claim import NONCE_BYTES, ClaimError, Nonce, Token
 from checkin.settings import Settings
+from checkin.words import N_
 
 if TYPE_CHECKING:
     from checkin.identity import Certificate
@@ -36,6 +37,19 @@ LONGEST_FILE_BYTES = 65_536
 MODE = 0o600
 
 Chance = Callable[[int], bytes]
+
+# In its words stand names and dates: `words.known` looks up what is between them.
+_NO_PAIR = N_("the key isn't the certificate's")
+_CAME = N_("the certificate that came")
+_NOT_TAKEN = N_("the broker doesn't take the certificate that came")
+_EITHER = N_("the certificate or its key")
+_ANOTHERS = N_("is another kiosk's")
+_ENDED = N_("has ended on")
+_NEW_CARD = N_("write a new card")
+_LONG = N_("is longer than anything that belongs there")
+_UNREAD = N_("can't be read")
+_UNWRITTEN = N_("can't be written")
+_UNREMOVED = N_("can't be removed")
 
 
 class IdentityFolderError(OSError):
@@ -103,7 +117,7 @@ class Identity:
         except IdentityFolderError as error:
             return str(error)
         if not fits:
-            return f"{self.file}: the key isn't the certificate's"
+            return f"{self.file}: {_NO_PAIR}"
         return _trouble(found, name, at)
 
     def claim_has_ended(self, at: datetime) -> bool:
@@ -118,7 +132,7 @@ class Identity:
         try:
             return Token.read(_read(self.token_file).decode("ascii", "replace"))
         except ClaimError as error:
-            raise IdentityFolderError(f"{self.token_file}: {error}; write a new card") from error
+            raise IdentityFolderError(f"{self.token_file}: {error}; {_NEW_CARD}") from error
 
     def asked(self, file: Path, name: str, chance: Chance = secrets.token_bytes) -> Request:
         """What `file` says was asked for already, or a new key and a request, on disk by now.
@@ -144,14 +158,14 @@ class Identity:
         `tried` says why the broker doesn't take what lies in a file, empty where it does. Raises
         `IdentityFolderError`, and then nothing has changed.
         """
-        found = _certificate(certificate, "the certificate that came")
+        found = _certificate(certificate, _CAME)
         if not _fits(certificate, asked.key.encode()):
-            raise IdentityFolderError("the certificate that came is for another key")
+            raise IdentityFolderError(N_("the certificate that came is for another key"))
         if wrong := _trouble(found, asked.name, at):
-            raise IdentityFolderError(f"the certificate that came {wrong}")
+            raise IdentityFolderError(f"{_CAME}: {wrong}")
         both = certificate.rstrip() + b"\n" + asked.key.encode()
         if tried is not None and (why := self._tried(both, tried)):
-            raise IdentityFolderError(f"the broker doesn't take the certificate that came: {why}")
+            raise IdentityFolderError(f"{_NOT_TAKEN}: {why}")
         _write(self.file, both)
 
     def _tried(self, both: bytes, tried: Callable[[Path], str]) -> str:
@@ -238,14 +252,14 @@ def _fits(certificate: bytes, key: bytes) -> bool:
     try:
         return identity.fits(certificate, key)
     except identity.IdentityError as error:
-        raise IdentityFolderError(f"the certificate or its key: {error}") from error
+        raise IdentityFolderError(f"{_EITHER}: {error}") from error
 
 
 def _trouble(found: "Certificate", name: str, at: datetime | None) -> str:
     if found.name != name:
-        return f"is for {_shown(found.name)!r}, not for {name}"
+        return f"{_ANOTHERS}: {_shown(found.name)}"
     if at is not None and found.ends_at <= at:
-        return f"has ended on {found.ends_at:%Y-%m-%d}"
+        return f"{_ENDED}: {found.ends_at:%Y-%m-%d}"
     return ""
 
 
@@ -258,9 +272,9 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as opened:
             raw = opened.read(LONGEST_FILE_BYTES + 1)
     except OSError as error:
-        raise IdentityFolderError(f"{file}: can't be read ({error.strerror})") from error
+        raise IdentityFolderError(f"{file}: {_UNREAD} ({error.strerror})") from error
     if len(raw) > LONGEST_FILE_BYTES:
-        raise IdentityFolderError(f"{file}: is longer than anything that belongs there")
+        raise IdentityFolderError(f"{file}: {_LONG}")
     return raw
 
 
@@ -268,7 +282,7 @@ def _write(file: Path, content: bytes) -> None:
     try:
         whole.write(file, content, MODE)
     except OSError as error:
-        raise IdentityFolderError(f"{file}: can't be written ({error.strerror})") from error
+        raise IdentityFolderError(f"{file}: {_UNWRITTEN} ({error.strerror})") from error
 
 
 def _remove(file: Path) -> None:
@@ -276,7 +290,7 @@ def _remove(file: Path) -> None:
         if file.exists():
             whole.remove(file)
     except OSError as error:
-        raise IdentityFolderError(f"{file}: can't be removed ({error.strerror})") from error
+        raise IdentityFolderError(f"{file}: {_UNREMOVED} ({error.strerror})") from error
 
 
 def _mark(file: Path) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from checkin.clock import Clock, Moment
 from checkin.event import SYNCED_ERROR_S
 from checkin.health import KioskHealth, SyncHealth
 from checkin.outbox import Anchor, Outbox, OutboxError, damaged_files
+from checkin.words import N_
 from sync_daemon import topics
 from sync_daemon.arrivals import Arrivals
 from sync_daemon.broker import (
@@ -33,6 +34,9 @@ log = logging.getLogger("vaora.sync")
 
 # How long one turn may wait for the network: a check-in appended meanwhile waits as long.
 TURN_S = 0.1
+
+REFUSES = N_("it refuses a message")
+SPOILT = N_("damaged on disk")
 
 # Fixed header, topic length, packet id and our one property (MQTT 5.0, 3.3), generously.
 PACKET_OVERHEAD_BYTES = 128
@@ -285,7 +289,7 @@ class SyncLoop:
         topic = here.checkins if self._numbers.pop(mid, 0) else here.state
         if heard.too_large:
             self._sender.too_large()
-        why = f"it refuses a message to {topic}: {reason}"
+        why = f"{REFUSES} ({topic}): {reason}"
         self._obey(self._sender.turned_down(why, now.tick, patient=heard.patient), now)
 
     def _hear_receipt(self, message: Message, now: Moment) -> None:
@@ -421,7 +425,7 @@ class SyncLoop:
         """Fill the window. A row that the disk spoilt is set aside and said, and holds up none."""
         while (wanted := self._sender.wanted(now.tick)) is not None:
             found = self._outbox.pending(wanted.after, wanted.limit, wanted.through)
-            spoilt = dict.fromkeys(found.damaged, "damaged on disk")
+            spoilt = dict.fromkeys(found.damaged, SPOILT)
             if spoilt:
                 log.error("check-ins %s are damaged on disk and set aside", sorted(spoilt))
                 self._outbox.settle(0, spoilt)

@@ -24,7 +24,12 @@ import msgspec
 
 from checkin import event
 from checkin.event import EventError
+from checkin.words import N_
 from sync_daemon.topics import MOST_RANGES, MOST_REFUSED, Address, Receipt, Refusal, State
+
+# Behind them stands for how long, in parentheses.
+NO_ANSWER = N_("no answer")
+NO_PROGRESS = N_("the broker acknowledges nothing")
 
 END = 2**62
 
@@ -196,7 +201,7 @@ class Sender:
                 return [Connect()]
             case Link.CONNECTING if tick >= self._deadline:
                 self.lost(tick)
-                return [Disconnect(f"no answer in {self._terms.answer_s:g} s")]
+                return [Disconnect(f"{NO_ANSWER} ({self._terms.answer_s:g} s)")]
             case Link.ONLINE:
                 return self._overdue(tick)
         return []
@@ -385,7 +390,7 @@ class Sender:
         if tick - since >= self._terms.answer_s:
             self._batch_bytes = max(1024, self._batch_bytes // 2)
             self.lost(tick)
-            return [Disconnect(f"the broker acknowledged nothing in {self._terms.answer_s:g} s")]
+            return [Disconnect(f"{NO_PROGRESS} ({self._terms.answer_s:g} s)")]
         silent = not waiting and tick - self._progress_tick >= self._terms.answer_s
         if self._in_flight and silent:
             self._begin_again()

@@ -51,6 +51,20 @@ ENROLMENT = "tests/contract/test_enrolment.py::"
 
 BREAKAGES = [
     Breakage(
+        "a line of the status is said in English to everybody",
+        "sync_daemon/status.py",
+        '_("set by the network") if',
+        '"set by the network" if',
+        "tests/test_translations.py::test_status_speaks_vietnamese",
+    ),
+    Breakage(
+        "a mistake in the list of doors is put together before it is looked up",
+        "provisioning/columns.py",
+        '_("write {name}").format(name=suggested)',
+        '_(f"write {suggested}")',
+        "tests/test_translations.py::test_what_is_marked_is_written_out_or_looked_up_in_a_table",
+    ),
+    Breakage(
         "a certificate is taken from who has not the token",
         "sync_daemon/claiming.py",
         "    if not proven:\n        return Ignored",

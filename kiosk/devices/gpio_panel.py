@@ -9,6 +9,7 @@ the buzzer, by a transistor.
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from checkin.marks import text
 from kiosk.devices.player import Player
 from kiosk.ports import Buttons, Level, PanelError, Pattern
 
@@ -59,8 +60,11 @@ class GpioPanel:
         except Exception as error:
             # gpiozero and lgpio raise a dozen kinds; for a door they are one.
             raise PanelError(
-                f"the pins can't be had: {error}. Is the user in the group gpio, is lgpio there "
-                "(apt install python3-lgpio), and does no other program hold them?"
+                text(
+                    "the pins can't be had: {why}. Is the user in the group gpio, is lgpio there "
+                    "(apt install python3-lgpio), and does no other program hold them?",
+                    why=str(error),
+                )
             ) from error
         self._is_passive = buzzer == "passive"
         self._player = Player(self._show)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from checkin.marks import text
 from kiosk.ports import CameraEndedError, CameraError, DecoderError, Frame, Optics
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class ReplayCamera:
         try:
             self._source = _open(path)
         except PermissionError as error:
-            raise CameraError(f"{path}: this user may not read it") from error
+            raise CameraError(text("{file}: this user may not read it", file=str(path))) from error
         self._due: float | None = None
         self.shown = 0
         self.skipped = 0
@@ -141,7 +142,8 @@ class WebcamCamera:
         there, image = self._capture.read()
         tick = time.monotonic()
         if not there:
-            raise CameraError(f"{self._device} gives no frames; is it still plugged in?")
+            told = text("{file} gives no frames; is it still plugged in?", file=str(self._device))
+            raise CameraError(told)
         yield Frame(_grey(image), tick)
 
     def optics(self) -> Optics:
@@ -158,8 +160,11 @@ class WebcamCamera:
         capture = cv2.VideoCapture(str(self._device), cv2.CAP_V4L2)
         if not capture.isOpened():
             raise CameraError(
-                f"{self._device} can't be opened as a webcam; `v4l2-ctl --list-devices` lists what "
-                "there is, and the user must be in the group video"
+                text(
+                    "{file} can't be opened as a webcam; `v4l2-ctl --list-devices` lists what "
+                    "there is, and the user must be in the group video",
+                    file=str(self._device),
+                )
             )
         for key, value in (*self._wanted, (cv2.CAP_PROP_FPS, self._fps)):
             capture.set(key, value)  # a wish: the webcam takes the nearest it can
@@ -201,15 +206,15 @@ def _open(path: Path) -> _Folder | _Video:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
         if not files:
-            raise CameraError(f"{path}: no images in this folder")
+            raise CameraError(text("{file}: no images in this folder", file=str(path)))
         return _Folder(files)
     if not path.is_file():
-        raise CameraError(f"{path}: no such folder, image or video")
+        raise CameraError(text("{file}: no such folder, image or video", file=str(path)))
     if path.suffix.lower() in IMAGE_ENDINGS:
         return _Folder([path])
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise CameraError(f"{path}: can't be opened as a video")
+        raise CameraError(text("{file}: can't be opened as a video", file=str(path)))
     return _Video(capture)
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import Any
 
+from checkin.marks import text
 from kiosk.ports import CameraError, Frame, Optics
 
 # Half a period of the mains' 50 Hz (Viet Nam, Europe): exposures in whole multiples see no flicker.
@@ -65,13 +66,18 @@ class PiCamera:
             self._camera = picamera2.Picamera2()
         except ImportError as error:
             raise CameraError(
-                "picamera2 isn't installed: apt install python3-picamera2 on a Pi, or set "
-                '[camera] source = "webcam" or "replay"'
+                text(
+                    "picamera2 isn't installed: apt install python3-picamera2 on a Pi, or set "
+                    '[camera] source = "webcam" or "replay"'
+                )
             ) from error
         except (RuntimeError, IndexError) as error:
             raise CameraError(
-                f"no camera found ({error}); is its flat cable in, contacts the right way round? "
-                "`rpicam-hello --list-cameras` lists what the OS sees"
+                text(
+                    "no camera found ({why}); is its flat cable in, contacts the right way round? "
+                    "`rpicam-hello --list-cameras` lists what the OS sees",
+                    why=str(error),
+                )
             ) from error
         self._start(fps, self._optics(lens_position, exposure_us, gain, zoom))
 
@@ -86,9 +92,9 @@ class PiCamera:
         try:
             request = job.get_result(timeout=self._stall_s)
         except (TimeoutError, FutureTimeoutError) as error:
-            raise CameraError(f"no frame in {self._stall_s:g} s") from error
+            raise CameraError(text("no frame in {seconds:g} s", seconds=self._stall_s)) from error
         except RuntimeError as error:
-            raise CameraError(f"the camera failed: {error}") from error
+            raise CameraError(text("the camera failed: {why}", why=str(error))) from error
         tick = time.monotonic()
         try:
             self._note_optics(request)
@@ -121,7 +127,8 @@ class PiCamera:
             self._camera.stop()
             self._camera.start()
         except RuntimeError as error:
-            raise CameraError(f"the camera can't be started again: {error}") from error
+            why = str(error)
+            raise CameraError(text("the camera can't be started again: {why}", why=why)) from error
 
     def close(self) -> None:
         self._camera.cancel_all_and_flush()  # as in `restart`
@@ -138,7 +145,7 @@ class PiCamera:
             self._camera.set_controls(self._controls(fps, optics))
             self._camera.start()
         except (RuntimeError, ValueError) as error:
-            raise CameraError(f"the camera can't be set up: {error}") from error
+            raise CameraError(text("the camera can't be set up: {why}", why=str(error))) from error
 
     def _controls(self, fps: float, optics: dict[str, Any]) -> dict[str, Any]:
         """What we would like, without what this module doesn't know: that would be an error."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from checkin.marks import text
 from kiosk.ports import DARK, Level, PanelError, Pattern
 
 SILENT = Pattern("silent", ())
@@ -53,7 +54,9 @@ class Player:
         self._raise_trouble()
         since = self._showing_since
         if since is not None and self._tick() - since > STUCK_S:
-            raise PanelError(f"the panel's pins haven't answered for {STUCK_S:g} s")
+            raise PanelError(
+                text("the panel's pins haven't answered for {seconds:g} s", seconds=STUCK_S)
+            )
 
     def close(self) -> None:
         """Stop and leave the level dark."""
@@ -73,7 +76,8 @@ class Player:
 
     def _raise_trouble(self) -> None:
         if self._trouble is not None:
-            raise PanelError(f"the panel can't be driven: {self._trouble}") from self._trouble
+            why = str(self._trouble)
+            raise PanelError(text("the panel can't be driven: {why}", why=why)) from self._trouble
 
     def _run(self) -> None:
         shown: Level | None = None

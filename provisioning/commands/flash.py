@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from checkin.words import _
 from provisioning import card as cards
 from provisioning import disk, manifest, ranges, raw_disk
 from provisioning import flash as flashing
@@ -60,7 +61,11 @@ def flash(
             _doubt(found, told=yes_this_disk)
             _write(image, found)
         manifest.append(place.manifest, _row(sheet, found))
-    click.echo(f"{kiosk} is on {device} and reads back right. Take it out and put it into its Pi.")
+    click.echo(
+        _(
+            "{kiosk} is on {device} and reads back right. Take it out and put it into its Pi."
+        ).format(kiosk=kiosk, device=device)
+    )
 
 
 @contextmanager
@@ -106,11 +111,17 @@ def _doubt(found: Card, *, told: bool) -> None:
         return
     lines = "\n".join(f"{found.device}: {each}" for each in said)
     if not told:
-        raise CardError(f"{lines}\nIf it is the right one, say so: --yes-this-disk")
+        raise CardError(
+            _("{lines}\nIf it is the right one, say so: --yes-this-disk").format(lines=lines)
+        )
     click.echo(lines)
-    typed = click.prompt(f"All that is on it will be lost. To go on, type {found.name}")
+    typed = click.prompt(
+        _("All that is on it will be lost. To go on, type {name}").format(name=found.name)
+    )
     if typed != found.name:
-        raise CardError(f"{typed!r} isn't {found.name!r}; nothing was written")
+        raise CardError(
+            _("{typed!r} isn't {name!r}; nothing was written").format(typed=typed, name=found.name)
+        )
 
 
 def _refuse_used(sheet: Sheet, listed: Path, register: Path) -> None:
@@ -118,9 +129,11 @@ def _refuse_used(sheet: Sheet, listed: Path, register: Path) -> None:
     before = manifest.with_token(listed, sheet.token)
     if before is not None:
         raise ImageError(
-            f"{sheet.kiosk}: its image was written to a card on {before.written_at}, and only one "
-            f"can enrol with it; make another: vaora-provision image --kiosk {sheet.kiosk} …, or "
-            "say --again if that card is to be thrown away"
+            _(
+                "{kiosk}: its image was written to a card on {written_at}, and only one can "
+                "enrol with it; make another: vaora-provision image --kiosk {kiosk} …, or say "
+                "--again if that card is to be thrown away"
+            ).format(kiosk=sheet.kiosk, written_at=before.written_at)
         )
     if not register.exists():  # the images were brought to another machine
         return
@@ -128,16 +141,20 @@ def _refuse_used(sheet: Sheet, listed: Path, register: Path) -> None:
         token = known.token(sheet.token)
     if token is None or token.used_at is not None or token.expires_at <= datetime.now(UTC):
         raise ImageError(
-            f"{sheet.kiosk}: the token in its image counts no more: it was used, is too old, or a "
-            f"later image was made; make one: vaora-provision image --kiosk {sheet.kiosk} …"
+            _(
+                "{kiosk}: the token in its image counts no more: it was used, is too old, or a "
+                "later image was made; make one: vaora-provision image --kiosk {kiosk} …"
+            ).format(kiosk=sheet.kiosk)
         )
 
 
 def _refuse_changed(image: Path, sheet: Sheet) -> None:
     if ranges.digest(image) != sheet.image_digest:
         raise ImageError(
-            f"{image}: isn't as it was made; make it again: vaora-provision image --kiosk "
-            f"{sheet.kiosk} …"
+            _(
+                "{image}: isn't as it was made; make it again: vaora-provision image --kiosk "
+                "{kiosk} …"
+            ).format(image=image, kiosk=sheet.kiosk)
         )
 
 
@@ -149,7 +166,7 @@ def _write(image: Path, found: Card) -> None:
     total = 2 * sum(map(len, what))
     with (
         raw_disk.opened(found.device) as raw,
-        click.progressbar(length=total, label="writing, reading back", file=sys.stderr) as bar,
+        click.progressbar(length=total, label=_("writing, reading back"), file=sys.stderr) as bar,
     ):
         try:
             flashing.put(

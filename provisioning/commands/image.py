@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from checkin.words import _
 from provisioning import image as images
 from provisioning import inventory, official, packages, seed
 from provisioning.commands.options import fleet_option, in_words, opened
@@ -78,7 +79,7 @@ def image(
         expected = None if no_checksum else official.checksum(base, given)
         found = _looked_into(base, expected, into / CACHE)
         prepared = _prepared(found, package, folder, place, into / CACHE)
-        with open_register(place.register) as register, _bar("images", len(chosen)) as progress:
+        with open_register(place.register) as register, _bar(_("images"), len(chosen)) as progress:
             maker = _Maker(place, settings, seed.public_of(place), register, prepared, clock_chip)
             for each in chosen:
                 maker.make(each, into / f"{each.kiosk}.img")
@@ -119,11 +120,13 @@ class _Maker:
 
 def _chosen(places: Sequence[Place], kiosks: Sequence[str], *, whole_list: bool) -> list[Place]:
     if bool(kiosks) == whole_list:
-        raise click.UsageError("name kiosks with --kiosk ID, or say --all")
+        raise click.UsageError(_("name kiosks with --kiosk ID, or say --all"))
     unknown = sorted(set(kiosks) - {place.kiosk for place in places})
     if unknown:
         raise click.ClickException(
-            f"{unknown[0]}: is no kiosk in the inventory; `vaora-provision check` reads it"
+            _("{kiosk}: is no kiosk in the inventory; `vaora-provision check` reads it").format(
+                kiosk=unknown[0]
+            )
         )
     return [place for place in places if whole_list or place.kiosk in kiosks]
 
@@ -131,14 +134,18 @@ def _chosen(places: Sequence[Place], kiosks: Sequence[str], *, whole_list: bool)
 def _without_images(places: Sequence[Place], into: Path) -> list[Place]:
     left = [place for place in places if not images.sheet_of(into / f"{place.kiosk}.img").exists()]
     if len(left) < len(places):
-        click.echo(f"{len(places) - len(left)} images are there already; --again makes them anew")
+        click.echo(
+            _("{count} images are there already; --again makes them anew").format(
+                count=len(places) - len(left)
+            )
+        )
     return left
 
 
 def _looked_into(base: Path, expected: str | None, cache: Path) -> Official:
-    with _bar("checksum", base.stat().st_size) as progress:
+    with _bar(_("checksum"), base.stat().st_size) as progress:
         found = official.check(base, expected, progress)
-    with _bar("unpacking", base.stat().st_size) as progress:
+    with _bar(_("unpacking"), base.stat().st_size) as progress:
         file = official.unpack(base, found, cache, progress)
     return official.look_into(file, found)
 
@@ -148,7 +155,9 @@ def _prepared(
 ) -> Prepared:
     ours = packages.read(package or packages.newest(place.root, base.arch))
     click.echo(
-        f"{base.file.name}: Raspberry Pi OS {base.release}, {base.arch}; vaora {ours.version}"
+        _("{name}: Raspberry Pi OS {release}, {arch}; vaora {version}").format(
+            name=base.file.name, release=base.release, arch=base.arch, version=ours.version
+        )
     )
     files = packages.gathered(base, ours, cache, folder=folder)
     return images.prepare(base, files, ours.version, cache)
@@ -160,8 +169,10 @@ def _say(chosen: Sequence[Place], into: Path, settings: FleetSettings) -> None:
         click.echo(into / f"{place.kiosk}.img")
     if chosen:
         click.echo(
-            f"Each is for one card and holds a secret, good until {until:%Y-%m-%d}. Next: "
-            f"vaora-provision flash --kiosk {chosen[0].kiosk} DEVICE"
+            _(
+                "Each is for one card and holds a secret, good until {until:%Y-%m-%d}. Next: "
+                "vaora-provision flash --kiosk {kiosk} DEVICE"
+            ).format(until=until, kiosk=chosen[0].kiosk)
         )
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import click
 
-from checkin import whole
+from checkin import marks, whole
 from checkin.words import _, in_language, plural
 from provisioning import inventory, paper
 from provisioning import label as labels
@@ -44,7 +44,7 @@ def label(
     """
     folder, settings = opened(fleet)
     if bool(kiosks) == all_:
-        raise click.ClickException("say which: --kiosk ID (repeatable), or --all")
+        raise click.ClickException(_("say which: --kiosk ID (repeatable), or --all"))
     with in_words(InventoryError, PaperError):
         places = _chosen(inventory.read(folder.inventory), kiosks)
         target = out or folder.labels
@@ -62,8 +62,10 @@ def _chosen(places: Sequence[Place], kiosks: Sequence[str]) -> list[Place]:
     for kiosk in kiosks:
         if kiosk not in by_kiosk:
             raise click.ClickException(
-                f"--kiosk {kiosk}: is not in the inventory; put it there, or name one that is: "
-                f"{', '.join(sorted(by_kiosk)[:5])} …"
+                _(
+                    "--kiosk {kiosk}: is not in the inventory; put it there, or name one that "
+                    "is: {names} …"
+                ).format(kiosk=kiosk, names=", ".join(sorted(by_kiosk)[:5]))
             )
     return [by_kiosk[kiosk] for kiosk in dict.fromkeys(kiosks)] if kiosks else list(places)
 
@@ -90,6 +92,9 @@ def _write(target: Path, made: Sequence[Label], at: datetime, *, together: bool)
             whole.write(target / ALL_NAME, all_of_them, mode=0o644)
     except OSError as error:
         raise PaperError(
-            f"{error.filename2 or target}: can't be written ({error.strerror}); name another "
-            "folder with --out"
+            marks.text(
+                "{filename}: can't be written ({why}); name another folder with --out",
+                filename=error.filename2 or target,
+                why=error.strerror or "",
+            )
         ) from error

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from checkin.marks import said
+from checkin.words import of_system, spoken
 from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, open_fleet
 
 # What to do about what the system says of a file; it has no such word itself.
@@ -46,15 +48,15 @@ def in_words(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        raise click.ClickException(said(error)) from error
+        raise click.ClickException(spoken(in_full(error))) from error
 
 
-def said(error: Exception) -> str:
+def in_full(error: Exception) -> str:
     """Our own errors say what to do; to one of the system's that is added."""
     if not isinstance(error, OSError) or error.errno is None:
-        return str(error)
+        return said(error)
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    return f"{where}{error.strerror}; {CURES.get(error.errno, ELSE)}"
+    return f"{where}{of_system(error)}; {CURES.get(error.errno, ELSE)}"
 
 
 class Commands(click.Group):
@@ -66,4 +68,4 @@ class Commands(click.Group):
         except BrokenPipeError:  # whoever read along is gone: click's own business
             raise
         except OSError as error:
-            raise click.ClickException(said(error)) from error
+            raise click.ClickException(in_full(error)) from error

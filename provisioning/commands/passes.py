@@ -14,7 +14,7 @@ import msgspec
 from checkin import whole
 from checkin.command_line import printable
 from checkin.passes import PASS_KINDS
-from checkin.words import _, in_language, plural
+from checkin.words import _, in_language, of_system, plural
 from provisioning import inventory, issuing, paper, pass_sheets, passes_list, wanted
 from provisioning.commands.options import fleet_option, in_words, opened
 from provisioning.fleet_folder import (
@@ -93,7 +93,7 @@ def issue(
         "form_number": told["form_number"],
     }
     if bool(cells["holder"]) == bool(file):
-        raise click.ClickException("say for whom: --holder NAME, or --csv FILE")
+        raise click.ClickException(_("say for whom: --holder NAME, or --csv FILE"))
     at = datetime.now(UTC)
     with in_words(FleetError, PaperError, PassesError):
         desk = Desk(at, settings.utc_offset_h, _checkpoints(folder), paper.unprintable)
@@ -129,7 +129,9 @@ def print_(
         for row in rows:
             if row.state(at) in {"over", "called back"}:
                 raise PassesError(
-                    f"{row.pass_id}: counts no more ({_(STATES[row.state(at)])}); issue a new one"
+                    _("{pass_id}: counts no more ({state}); issue a new one").format(
+                        pass_id=row.pass_id, state=_(STATES[row.state(at)])
+                    )
                 )
         key = signing_key(folder.pass_key)
         made = [Pass(row, issuing.sign(row, key)) for row in rows]
@@ -170,7 +172,7 @@ def revoke(fleet: Path, holder: str, pass_ids: tuple[str, ...]) -> None:
     """Call passes back, by their ids or by the name of their holder."""
     folder, _settings = opened(fleet)
     if not holder and not pass_ids:
-        raise click.ClickException("say which: PASS_ID…, or --holder NAME")
+        raise click.ClickException(_("say which: PASS_ID…, or --holder NAME"))
     at = datetime.now(UTC)
     ids = frozenset(pass_ids)
     count = 0
@@ -201,7 +203,9 @@ def _of_file(file: Path, desk: Desk) -> Sequence[Wanted]:
         with file.open("rb") as opened_:
             content = opened_.read(LONGEST_FILE_BYTES + 1)
     except OSError as error:
-        raise click.ClickException(f"{file}: can't be read ({error.strerror})") from error
+        raise click.ClickException(
+            _("{file}: can't be read ({why})").format(file=file, why=of_system(error))
+        ) from error
     found = wanted.survey(content, desk)
     for mistake in found.mistakes:
         click.echo(mistake.text(file.name), err=True)
@@ -240,7 +244,9 @@ def _sheets(
 def _target(made: Sequence[Pass], pdf: Path | None) -> Path:
     target = pdf or Path(f"passes-{made[0].row.pass_id}.pdf")
     if target.exists():
-        raise PaperError(f"{target}: is there already; name another with --pdf")
+        raise PaperError(
+            _("{target}: is there already; name another with --pdf").format(target=target)
+        )
     if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
         raise PaperError(
             f"{target}: can't be made there; name a folder that is there and yours with --pdf"
@@ -253,8 +259,10 @@ def _write(sheets: bytes, made: Sequence[Pass], target: Path) -> None:
         whole.write_new(target, sheets)  # names of visitors: for who made them alone
     except OSError as error:
         raise PaperError(
-            f"{target}: can't be written ({error.strerror}); the passes are made, print them: "
-            f"vaora-provision pass print --batch {made[0].row.pass_id}"
+            _(
+                "{target}: can't be written ({why}); the passes are made, "
+                "print them: vaora-provision pass print --batch {pass_id}"
+            ).format(target=target, why=of_system(error), pass_id=made[0].row.pass_id)
         ) from error
 
 

@@ -53,8 +53,10 @@ def release(fleet: Path, since: Path | None, number: int | None, package: Path) 
             wanted = releases.number_after(shelf, publisher.connect(topic), key.public)
             if number is not None and number < wanted:
                 raise ReleaseError(
-                    f"--number {number}: kiosks know release {wanted - 1}, and take only a higher "
-                    "one; leave --number out"
+                    _(
+                        "--number {number}: kiosks know release {wanted}, and take only a "
+                        "higher one; leave --number out"
+                    ).format(number=number, wanted=wanted - 1)
                 )
             made = releases.make(
                 deb,

@@ -29,8 +29,10 @@ def retire(fleet: Path, because: str, kiosk: str, *, yes: bool) -> None:
     with in_words(FleetError, RegisterError), open_register(folder.register) as register:
         if not retirement.is_known(register, kiosk):
             raise click.ClickException(
-                f"{kiosk}: no card was ever made for a kiosk of this name; vaora-provision enrol "
-                "--list shows them all"
+                _(
+                    "{kiosk}: no card was ever made for a kiosk of this name; vaora-provision "
+                    "enrol --list shows them all"
+                ).format(kiosk=kiosk)
             )
         if not yes:
             click.confirm(

@@ -151,7 +151,7 @@ def test_a_refused_subscription_is_no_connection(code):
         heard = hear(one)
         one.close()
     assert isinstance(heard, Lost)
-    assert f"let this client read {topics[1]}: " in heard.reason
+    assert f"let this client read ({topics[1]}): " in heard.reason
     assert f"0x{code:02X}" in heard.reason
 
 
@@ -162,7 +162,7 @@ def test_a_wish_that_the_broker_refuses_is_said_and_holds_up_nothing():
         heard = hear(one)
         one.close()
     assert isinstance(heard, Connected)
-    assert "read a/settings: not authorized (0x87)" in heard.unread[0]
+    assert "read (a/settings): not authorized (0x87)" in heard.unread[0]
 
 
 def test_a_subscription_with_a_lower_quality_stands():
@@ -304,7 +304,7 @@ def test_a_broker_that_acknowledges_nothing_settles_nothing(tmp_path, caplog):
             append(outbox, 0)
             until(loop, lambda: len(there.sizes) > 3)
             assert outbox.pending_count() == 1
-    assert "acknowledged nothing in 1 s" in caplog.text
+    assert "acknowledges nothing (1 s)" in caplog.text
 
 
 def test_a_quota_that_is_used_up_loses_nothing_and_says_whom_to_ask(tmp_path, caplog):

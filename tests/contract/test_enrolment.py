@@ -384,7 +384,7 @@ def test_a_card_beside_a_good_certificate_is_of_no_use_and_removed(kiosk):
 def test_a_kiosk_of_another_name_does_not_take_its_predecessors(kiosk):
     enrolled(kiosk, ends=NOON + timedelta(days=300))
     assert enrolment.is_wanted(kiosk.own, "k2", kiosk.clock.moment())
-    assert "is for 'k1', not for k2" in kiosk.own.trouble("k2", None)
+    assert "is another kiosk's: k1" in kiosk.own.trouble("k2", None)
 
 
 def test_a_key_of_another_certificate_is_seen(kiosk):

@@ -112,7 +112,7 @@ def test_without_a_daemon_the_files_are_asked(loaded, fleet):
 
 def test_a_certificate_that_is_of_no_use_is_said(loaded, fleet):
     enrol(loaded, fleet, at=NOON - timedelta(days=400))
-    assert "has ended on 2026-10-18" in words(loaded)
+    assert "has ended on: 2026-10-18" in words(loaded)
     assert look(loaded).standing == "missing"
     says(loaded, enrolment="enrolled")  # it was, when the daemon looked last
     assert look(loaded).standing == "missing"

@@ -206,7 +206,7 @@ def test_a_message_that_is_turned_down_drops_the_link_and_stays(daemon, caplog):
     append(daemon.outbox, 0)
     daemon.turn()
     daemon.turn(TurnedDown(len(daemon.wire.published), "Not authorized", False))
-    assert "it refuses a message to vaora/v1/cp/k1/checkins: Not authorized" in caplog.text
+    assert "it refuses a message (vaora/v1/cp/k1/checkins): Not authorized" in caplog.text
     assert daemon.wire.closes[-1] is True
     assert daemon.outbox.pending_count() == 1
     for _ in range(30):

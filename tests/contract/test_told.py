@@ -84,13 +84,16 @@ def test_a_new_key_of_the_centrals_is_in_force_at_once_and_after_a_restart(told)
         (signed(9, key=ROGUE), "is not signed by"),
         (spoilt(signed(9)), "is not signed by"),
         (signed(9)[: len(signed(9)) // 2], "is no signed list"),
-        (signed(2, seal=NEW.public), "is another version 2, and 2 is in force"),
-        (signed(1, seal=NEW.public), "is version 1, and 2 is in force; sign it with a higher"),
+        (signed(2, seal=NEW.public), "has the number of what is in force, and is another (2, 2)"),
+        (
+            signed(1, seal=NEW.public),
+            "is older than what is in force (1, 2); sign it with",
+        ),
         (signed(9, seal="no key"), "seal: a key is base64"),
         (signed(9, seal=""), "seal: a key is base64"),
         (signed(9, seal="off"), "seal: a key is base64"),
-        (revoked(9), "holds no SignedSettings"),
-        (signed(9, door=Door(hold_off_s=-1)), "holds no SignedSettings"),
+        (revoked(9), "belongs there (SignedSettings)"),
+        (signed(9, door=Door(hold_off_s=-1)), "belongs there (SignedSettings)"),
         (signed(9, door=Door("button")), "needs [panel] direction_button_pin"),
         (signed(9, door=Door(visitor_prefix="A\n")), "control character"),
         (signed(9, policy=Policy(keep=("cccd.shoe",))), "[policy] cccd.shoe: nothing of that name"),
@@ -265,7 +268,7 @@ def test_the_newer_of_file_and_network_counts(lists):
     assert calls(trusted) == (7, [A, B])
     lists.put("r.arrived", revoked(7, C))
     assert calls(trusted) == (7, [A, B])
-    assert "another version 7" in trusted.trouble
+    assert "and is another (7, 7)" in trusted.trouble
     assert calls(lists()) == (7, [A, B])
 
 
@@ -276,7 +279,7 @@ def test_a_file_of_the_number_that_the_network_brought_must_be_the_same(lists):
     assert calls(trusted) == (2, [A])
     lists.put("r", revoked(2, B))
     assert calls(trusted) == (2, [A])
-    assert "another version 2" in trusted.trouble
+    assert "and is another (2, 2)" in trusted.trouble
     assert dict(trusted.troubles(None, 30.0))["trust"] == ""
     lists.put("r", revoked(2, A))
     assert calls(trusted) == (2, [A])

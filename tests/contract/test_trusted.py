@@ -61,7 +61,7 @@ def test_a_list_is_taken_when_it_is_put_there_and_its_age_shows(trusted, tmp_pat
     ("document", "key", "said"),
     [
         (a_list(), DESK, "not signed by this kiosk's"),
-        (Revocations(9, ISSUED, []), AUTHORITY, "holds no TrustList"),
+        (Revocations(9, ISSUED, []), AUTHORITY, "belongs there (TrustList)"),
         (TrustList(3, "yesterday"), AUTHORITY, "no date"),
     ],
 )
@@ -84,7 +84,7 @@ def test_an_older_version_is_not_taken(trusted, tmp_path):
     trusted.refresh()
     put(tmp_path, "t", a_list(4, pass_keys=[]))
     trusted.refresh()
-    assert "older than 5 in use" in trusted.trouble
+    assert "older than what is in force (4, 5)" in trusted.trouble
     assert trusted.trust().pass_keys
 
 
@@ -130,7 +130,7 @@ def test_another_list_of_the_same_version_is_not_taken(trusted, tmp_path):
     trusted.refresh()
     put(tmp_path, "t", a_list(5, pass_keys=[]))
     trusted.refresh()
-    assert "another version 5" in trusted.trouble
+    assert "and is another (5, 5)" in trusted.trouble
     assert trusted.trust().pass_keys
 
 

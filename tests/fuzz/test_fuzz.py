@@ -27,8 +27,8 @@ HAS_ATHERIS = (
 )
 guided_only = pytest.mark.skipif(not HAS_ATHERIS, reason="atheris has no wheel for this machine")
 
-# The share of CI: two processes, half a minute, all targets; starting each comes on top.
-IN_CI_S = 30
+# The share of CI: two processes, a quarter of a minute, all targets; starting each comes on top.
+IN_CI_S = 15
 AT_ONCE = 2
 SHARE_S = IN_CI_S * AT_ONCE // len(TARGETS)
 

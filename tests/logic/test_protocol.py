@@ -99,7 +99,7 @@ def test_connecting_that_gets_no_answer_is_given_up():
     link = sender(answer_s=20)
     link.actions(0)
     assert link.actions(19.9) == []
-    assert link.actions(20) == [Disconnect("no answer in 20 s")]
+    assert link.actions(20) == [Disconnect("no answer (20 s)")]
     assert link.link is Link.OFFLINE
 
 
@@ -273,7 +273,7 @@ def test_a_broker_that_acknowledges_nothing_is_dropped():
     link = online(answer_s=20)
     send(link, [1])
     assert link.actions(19.9) == []
-    assert link.actions(20) == [Disconnect("the broker acknowledged nothing in 20 s")]
+    assert link.actions(20) == [Disconnect("the broker acknowledges nothing (20 s)")]
     assert link.link is Link.OFFLINE
     assert link.in_flight == 0
 

@@ -22,7 +22,7 @@ from tests.real_libraries.on_a_pi import PACED, STALLED
 TOLD = STALLED.parent
 FPS = 30
 STALL_S = 0.5
-LONGEST_S = 10
+LONGEST_S = 30  # a machine that has other things to do takes its time to close a camera
 PAGE_BYTES = resource.getpagesize()
 
 

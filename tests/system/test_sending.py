@@ -119,7 +119,7 @@ def test_what_is_sent_is_in_force_at_the_door(tmp_path, fleet):
         wait_until(lambda: health(door)["tick"] > before + 4, 20, "it goes on with them")
         assert kiosk.is_running  # and doesn't start again and again
         told = state(fleet)
-        assert (told["settings_version"], told["trust_version"], told["not_taken"]) == (1, 1, [])
+        assert (told["settings_version"], told["trust_version"], told["not_taken"]) == (1, 2, [])
         said = run("vaora-kiosk", "--settings", door.settings_file, "settings", check=True).stdout
         assert '[door]\ndirection = "out"' in said
         assert "# as signed: version 1 of " in said
