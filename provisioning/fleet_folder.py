@@ -16,7 +16,7 @@ from msgspec import Meta
 from checkin import cose, identity
 from checkin.cose import CoseError, SigningKey
 from checkin.identity import Authority, IdentityError
-from checkin.words import _
+from checkin.words import _, of_system
 
 # A page of settings; anything much longer is another file given by mistake.
 LONGEST_FILE_BYTES = 64 * 1024
@@ -216,7 +216,11 @@ def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
             ).format(root=root)
         ) from error
     except OSError as error:
-        raise FleetError(f"{file}: can't be read ({error.strerror}); {_cure(error)}") from error
+        raise FleetError(
+            _("{file}: can't be read ({why}); {cure}").format(
+                file=file, why=of_system(error), cure=_cure(error)
+            )
+        ) from error
     if len(raw) > LONGEST_FILE_BYTES:
         raise FleetError(
             _("{file}: is longer than any settings are; put the right file there").format(file=file)
@@ -224,7 +228,9 @@ def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
     try:
         return folder, parse(raw.decode())
     except UnicodeDecodeError as error:
-        raise FleetError(f"{file}: is not UTF-8 text; bring it back from the backup") from error
+        raise FleetError(
+            _("{file}: is not UTF-8 text; bring it back from the backup").format(file=file)
+        ) from error
     except FleetError as error:
         raise FleetError(f"{file}: {error}") from error
 
@@ -254,13 +260,17 @@ def kiosks_authority(folder: FleetFolder) -> Authority:
     that would show only at the doors.
     """
     found = Authority(_content(folder.kiosks), _content(folder.kiosks_key))
-    cure = "bring both back from the backup"
+    cure = _("bring both back from the backup")
     try:
         fits = identity.fits(found.certificate, found.key)
     except IdentityError as error:
         raise FleetError(f"{folder.kiosks} or {folder.kiosks_key}: {error}; {cure}") from error
     if not fits:
-        raise FleetError(f"{folder.kiosks_key}: isn't the key of {folder.kiosks}; {cure}")
+        raise FleetError(
+            _("{kiosks_key}: isn't the key of {kiosks}; {cure}").format(
+                kiosks_key=folder.kiosks_key, kiosks=folder.kiosks, cure=cure
+            )
+        )
     return found
 
 
@@ -276,10 +286,16 @@ def client_files(place: Path, name: str) -> tuple[Path, Path, Path]:
         fits = identity.fits(_content(pem), _content(key))
     except IdentityError as error:
         raise FleetError(
-            f"{place}: one of its files {error}; bring them back from the backup"
+            _("{place}: one of its files {why}; bring them back from the backup").format(
+                place=place, why=error
+            )
         ) from error
     if not fits:
-        raise FleetError(f"{key}: isn't the key of {pem.name}; bring both back from the backup")
+        raise FleetError(
+            _("{key}: isn't the key of {name}; bring both back from the backup").format(
+                key=key, name=pem.name
+            )
+        )
     return ca, pem, key
 
 
@@ -308,10 +324,14 @@ def _content(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(LONGEST_FILE_BYTES)
     except OSError as error:
-        raise FleetError(f"{file}: can't be read ({error.strerror}); {_cure(error)}") from error
+        raise FleetError(
+            _("{file}: can't be read ({why}); {cure}").format(
+                file=file, why=of_system(error), cure=_cure(error)
+            )
+        ) from error
 
 
 def _cure(error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return "do it as the user whose folder it is"
-    return "bring it back from the backup"
+        return _("do it as the user whose folder it is")
+    return _("bring it back from the backup")

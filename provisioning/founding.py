@@ -77,8 +77,10 @@ def found(root: Path, founding: Founding) -> FleetFolder:
     except (OSError, IdentityError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise FleetError(
-            f"{root}: the fleet can't be founded: {why}; nothing was made: mend that, then do "
-            "it again"
+            _(
+                "{root}: the fleet can't be founded: {why}; nothing was made: mend that, "
+                "then do it again"
+            ).format(root=root, why=why)
         ) from error
     finally:
         with suppress(OSError):
@@ -94,8 +96,10 @@ def refuse_names(names: Sequence[str]) -> None:
     for name in names:
         if not _is_address(name) and not _HOST.fullmatch(name):
             raise FleetError(
-                f"{name!r}: is no name and no address of a broker; write one such as "
-                "mqtt.example.vn or 192.0.2.7, and its port with --port"
+                _(
+                    "{name!r}: is no name and no address of a broker; write one such as "
+                    "mqtt.example.vn or 192.0.2.7, and its port with --port"
+                ).format(name=name)
             )
 
 
@@ -114,7 +118,11 @@ def _is_address(name: str) -> bool:
 
 def _refuse_what_is_there(root: Path) -> None:
     if root.absolute() == Path.cwd():  # it gets its name at the end, and you would stay outside
-        raise FleetError(f"{root}: is the folder you are in; name a new one: {root / 'fleet'}")
+        raise FleetError(
+            _("{root}: is the folder you are in; name a new one: {where}").format(
+                root=root, where=root / "fleet"
+            )
+        )
     try:
         there = next(iter(sorted(root.iterdir())), None)
     except FileNotFoundError:

@@ -130,12 +130,16 @@ def unpack(file: Path, sha256: str, cache: Path, progress: Progress) -> Path:
         beside.replace(unpacked)
     except (lzma.LZMAError, EOFError) as error:
         raise OfficialError(
-            f"{file}: is cut off or damaged ({error}); download it again"
+            _("{file}: is cut off or damaged ({why}); download it again").format(
+                file=file, why=error
+            )
         ) from error
     except OSError as error:
         raise OfficialError(
-            f"{file}: can't be unpacked into {cache} ({error.strerror}); make room there, or name "
-            "another folder with --out"
+            _(
+                "{file}: can't be unpacked into {cache} ({why}); make room there, or "
+                "name another folder with --out"
+            ).format(file=file, cache=cache, why=of_system(error))
         ) from error
     finally:  # also when somebody stops it: three gigabytes of no use
         beside.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from checkin import whole
 from checkin.passes import PassKind
-from checkin.words import N_, _
+from checkin.words import N_, _, of_system
 
 # A hundred thousand passes take 15 MB; a longer file isn't ours.
 LONGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -89,8 +89,10 @@ def read(file: Path) -> list[Row]:
         return []
     except OSError as error:
         raise PassesError(
-            f"{file}: can't be read ({error.strerror}); do it as the user whose folder it is, or "
-            "put a copy of before there"
+            _(
+                "{file}: can't be read ({why}); do it as the user whose folder it is, or "
+                "put a copy of before there"
+            ).format(file=file, why=of_system(error))
         ) from error
     if len(raw) > LONGEST_FILE_BYTES:
         raise PassesError(
@@ -121,8 +123,10 @@ def change(file: Path, new: Callable[[list[Row]], list[Row]]) -> None:
                 whole.write(file, _text(after).encode(), mode=0o600)
     except OSError as error:
         raise PassesError(
-            f"{file}: can't be written ({error.strerror}), and nothing was changed; make room, or "
-            "do it as the user whose folder it is"
+            _(
+                "{file}: can't be written ({why}), and nothing was changed; make room, "
+                "or do it as the user whose folder it is"
+            ).format(file=file, why=of_system(error))
         ) from error
 
 

@@ -79,7 +79,11 @@ class RawDisk:
         # Of a card it means that the card is smaller than it says.
         in_a_file = stat.S_ISREG(os.fstat(self._file).st_mode)
         if in_a_file and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return RawDiskError(f"{self._device}: {what} ({error.strerror}); make room there")
+            return RawDiskError(
+                _("{_device}: {what} ({why}); make room there").format(
+                    _device=self._device, what=what, why=of_system(error)
+                )
+            )
         return RawDiskError(
             _(
                 "{device}: {what} ({why}): the card or its reader is broken, or was pulled "

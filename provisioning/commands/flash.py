@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from checkin.words import _
+from checkin.words import _, of_system
 from provisioning import card as cards
 from provisioning import disk, manifest, ranges, raw_disk
 from provisioning import flash as flashing
@@ -88,13 +88,19 @@ def _made(device: Path) -> Iterator[None]:
 def _make_file(device: Path) -> None:
     disk_of_that_name = Path("/dev") / device.name
     if disk_of_that_name.is_block_device():  # and the card would stay as empty as it was
-        raise CardError(f"{device}: isn't there; is {disk_of_that_name} meant? Write it so")
+        raise CardError(
+            _("{device}: isn't there; is {disk_of_that_name} meant? Write it so").format(
+                device=device, disk_of_that_name=disk_of_that_name
+            )
+        )
     try:
         device.touch(images.MODE, exist_ok=False)
     except OSError as error:
         raise CardError(
-            f"{device}: can't be made ({error.strerror}); name a disk of `lsblk`, or a file in a "
-            "folder that is there"
+            _(
+                "{device}: can't be made ({why}); name a disk of `lsblk`, or a file in a "
+                "folder that is there"
+            ).format(device=device, why=of_system(error))
         ) from error
 
 
@@ -175,7 +181,9 @@ def _write(image: Path, found: Card) -> None:
             )  # fmt: skip
         except KeyboardInterrupt as error:
             raise CardError(
-                f"{found.device}: stopped half way, and no card for a Pi like this; flash it again"
+                _(
+                    "{device}: stopped half way, and no card for a Pi like this; flash it again"
+                ).format(device=found.device)
             ) from error
         raw.show_partitions()
 

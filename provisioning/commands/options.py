@@ -10,19 +10,19 @@ from typing import Any
 import click
 
 from checkin.marks import said
-from checkin.words import of_system, spoken
+from checkin.words import N_, _, of_system, spoken
 from provisioning.fleet_folder import FleetError, FleetFolder, FleetSettings, open_fleet
 
 # What to do about what the system says of a file; it has no such word itself.
 CURES = {
-    errno.ENOSPC: "make room there, then do it again",
-    errno.EDQUOT: "make room there, then do it again",
-    errno.EROFS: "nothing can be written there; name another folder, or mount it for writing",
-    errno.EACCES: "do it as the user whose file it is, or with sudo",
-    errno.EPERM: "do it as the user whose file it is, or with sudo",
-    errno.ENOENT: "is the name right? What belongs to the fleet is in its backup",
+    errno.ENOSPC: N_("make room there, then do it again"),
+    errno.EDQUOT: N_("make room there, then do it again"),
+    errno.EROFS: N_("nothing can be written there; name another folder, or mount it for writing"),
+    errno.EACCES: N_("do it as the user whose file it is, or with sudo"),
+    errno.EPERM: N_("do it as the user whose file it is, or with sudo"),
+    errno.ENOENT: N_("is the name right? What belongs to the fleet is in its backup"),
 }
-ELSE = "look at the file and its folder, then do it again"
+ELSE = N_("look at the file and its folder, then do it again")
 
 
 def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +56,7 @@ def in_full(error: Exception) -> str:
     if not isinstance(error, OSError) or error.errno is None:
         return said(error)
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    return f"{where}{of_system(error)}; {CURES.get(error.errno, ELSE)}"
+    return f"{where}{of_system(error)}; {_(CURES.get(error.errno, ELSE))}"
 
 
 class Commands(click.Group):

@@ -249,7 +249,9 @@ def _target(made: Sequence[Pass], pdf: Path | None) -> Path:
         )
     if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
         raise PaperError(
-            f"{target}: can't be made there; name a folder that is there and yours with --pdf"
+            _(
+                "{target}: can't be made there; name a folder that is there and yours with --pdf"
+            ).format(target=target)
         )
     return target
 
