@@ -80,8 +80,8 @@ class RawDisk:
         in_a_file = stat.S_ISREG(os.fstat(self._file).st_mode)
         if in_a_file and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return RawDiskError(
-                _("{_device}: {what} ({why}); make room there").format(
-                    _device=self._device, what=what, why=of_system(error)
+                _("{device}: {what} ({why}); make room there").format(
+                    device=self._device, what=what, why=of_system(error)
                 )
             )
         return RawDiskError(

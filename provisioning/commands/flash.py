@@ -89,8 +89,8 @@ def _make_file(device: Path) -> None:
     disk_of_that_name = Path("/dev") / device.name
     if disk_of_that_name.is_block_device():  # and the card would stay as empty as it was
         raise CardError(
-            _("{device}: isn't there; is {disk_of_that_name} meant? Write it so").format(
-                device=device, disk_of_that_name=disk_of_that_name
+            _("{device}: isn't there; is {disk} meant? Write it so").format(
+                device=device, disk=disk_of_that_name
             )
         )
     try:
