@@ -301,10 +301,20 @@ def retire(database: Path, kiosk: str, because: str, *, undo: bool) -> None:
     with _said():
         store = _open(database, must_exist=True)
         if undo:
+            if store.retired(kiosk) is None:
+                raise click.ClickException(f"{kiosk}: isn't retired here; is its name right?")
             store.take_again(kiosk)
             click.echo(_("Check-ins of {kiosk} are taken again.").format(kiosk=kiosk))
             return
         store.retire(kiosk, SystemClock().moment().at, because)
+        known = reports.report(store, kiosk)
+        if not known.outboxes and not known.said_at:
+            # Taken all the same: a stolen one may begin to send only now.
+            click.echo(
+                f"{kiosk}: nothing ever came from a kiosk of this name; is it right? If not, take "
+                "it back with --undo, and name the right one",
+                err=True,
+            )
     click.echo(
         _(
             "Nothing of {kiosk} is taken any more. What was on it: vaora-central report --kiosk "
@@ -317,6 +327,8 @@ def _open(database: Path, *, must_exist: bool = False) -> Store:
     with _said():
         if must_exist and not database.exists():
             raise click.ClickException(f"{database} isn't there; name it with --database FILE")
+        if must_exist and not database.stat().st_size:
+            raise click.ClickException(f"{database} is empty; name the right one with --database")
         return Store(database)
 
 

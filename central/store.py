@@ -32,6 +32,17 @@ NEWEST = 300
 
 _Event = tuple[int, int, str, bytes]  # outbox number, seq, received_at, body
 
+_ANOTHER = "name the central's with --database"
+_RIGHTS = "run it with sudo, or as the user that runs the central"
+_CURES = {
+    sqlite3.SQLITE_CANTOPEN: _RIGHTS,
+    sqlite3.SQLITE_READONLY: _RIGHTS,
+    sqlite3.SQLITE_NOTADB: _ANOTHER,
+    sqlite3.SQLITE_CORRUPT: "bring it back from a backup: kiosks send again what they still keep",
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_BUSY: "another program has it open: wait for it, or end it",
+}
+
 _TAKEN = "another check-in is at {} of this outbox already"
 
 migrations = Migrations("vaora-central")
@@ -210,6 +221,7 @@ class Store:
         with _trouble(f"{path}: can't be opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
+            self._refuse_another(path)
             self._db.execute(f"pragma page_size = {PAGE_BYTES}")
             self._db.execute("pragma journal_mode = wal")
             # FULL: a receipt lets the kiosk forget; what it confirms must not go with the power.
@@ -222,6 +234,13 @@ class Store:
         self._untidy = False
         self._numbers: dict[tuple[Address, str], int] = {}
         self._fresh: dict[tuple[Address, str], int] = {}
+
+    def _refuse_another(self, path: Path) -> None:
+        """Not a table is added to what belongs to another program, such as a fleet's register."""
+        found = self._db.execute("select name from sqlite_master where type = 'table'")
+        tables = {name for (name,) in found if not name.startswith(("_", "sqlite_"))}
+        if tables and "ledgers" not in tables:  # which is there from the first version on
+            raise StoreError(f"{path}: is the database of something else; {_ANOTHER}")
 
     def _bring_up_to_date(self) -> None:
         try:
@@ -587,8 +606,9 @@ def _events(row: tuple[int, int, int, str, bytes]) -> list[_Event]:
 def _trouble(what: str) -> Iterator[None]:
     try:
         yield
+    except StoreError:
+        raise
     except (sqlite3.Error, OSError) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        rights = code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-        hint = "; run it with sudo, or as the user that runs the central" if rights else ""
+        hint = f"; {_CURES[code]}" if code in _CURES else ""
         raise StoreError(f"{what}: {error}{hint}") from error

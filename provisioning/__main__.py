@@ -10,13 +10,14 @@ from provisioning.commands.fleet import fleet
 from provisioning.commands.image import image
 from provisioning.commands.init import init
 from provisioning.commands.label import label
+from provisioning.commands.options import Commands
 from provisioning.commands.passes import pass_
 from provisioning.commands.release import release
 from provisioning.commands.retire import retire
 from provisioning.commands.send import send
 
 
-@click.group(help=__doc__)
+@click.group(cls=Commands, help=__doc__)
 @click.version_option(VERSION, prog_name="vaora-provision")
 def main() -> None:
     pass

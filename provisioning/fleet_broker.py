@@ -1,6 +1,8 @@
 """The fleet's own programs at its broker: by what name, with which certificate."""
 
-from provisioning.fleet_folder import FleetFolder, FleetSettings
+from pathlib import Path
+
+from provisioning.fleet_folder import FleetFolder, FleetSettings, client_files
 from sync_daemon.broker import Options, Tls
 from sync_daemon.topics import ALL_CLAIMS, ALL_RENEWALS
 
@@ -16,11 +18,7 @@ def enrolment(folder: FleetFolder, settings: FleetSettings) -> Options:
         port=settings.broker_port,
         client_id="vaora-enrol",
         subscriptions=(ALL_CLAIMS, ALL_RENEWALS),
-        tls=Tls(
-            str(folder.enrol / "ca.pem"),
-            str(folder.enrol / "enrol.pem"),
-            str(folder.enrol / "enrol.key"),
-        ),
+        tls=_tls(folder.enrol, "enrol"),
         session_s=SESSION_S,
         acknowledge_by_hand=True,
     )
@@ -32,7 +30,7 @@ def visit(
     client_id: str,
     subscriptions: tuple[str, ...] = (),
 ) -> Options:
-    """How a command of the technician connects for a while, as vaora-fleet.
+    """How a command of the technician connects for a while, as vaora-fleet. Raises `FleetError`.
 
     `client_id` is its own, so that two of them don't end each other's connection.
     """
@@ -41,9 +39,9 @@ def visit(
         port=settings.broker_port,
         client_id=client_id,
         subscriptions=subscriptions,
-        tls=Tls(
-            str(folder.fleet_client / "ca.pem"),
-            str(folder.fleet_client / "fleet.pem"),
-            str(folder.fleet_client / "fleet.key"),
-        ),
+        tls=_tls(folder.fleet_client, "fleet"),
     )
+
+
+def _tls(place: Path, name: str) -> Tls:
+    return Tls(*map(str, client_files(place, name)))

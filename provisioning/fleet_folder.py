@@ -13,13 +13,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from checkin import cose
+from checkin import cose, identity
 from checkin.cose import CoseError, SigningKey
-from checkin.identity import Authority
+from checkin.identity import Authority, IdentityError
 from checkin.words import _, of_system
 
 # A page of settings; anything much longer is another file given by mistake.
 LONGEST_FILE_BYTES = 64 * 1024
+
+# What has room on a label.
+LONGEST_NAME, LONGEST_SUPPORT = 100, 200
 
 Language = Literal["vi", "en"]
 
@@ -31,10 +34,12 @@ class FleetError(ValueError):
 class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`fleet.toml`: what all kiosks of a fleet have in common."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
     broker_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$")]
     broker_port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
-    support: Annotated[str, Meta(max_length=200)] = ""  # whom to call: stands on each label
+    support: Annotated[str, Meta(max_length=LONGEST_SUPPORT)] = (
+        ""  # whom to call: stands on each label
+    )
     language: Language = "vi"
     # A card may lie in a drawer for a season before it is put into its kiosk.
     claim_days: Annotated[int, Meta(ge=1, le=400)] = 90
@@ -217,7 +222,9 @@ def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
         ) from error
     except OSError as error:
         raise FleetError(
-            _("{file}: can't be read ({why})").format(file=file, why=of_system(error))
+            _("{file}: can't be read ({why}); {cure}").format(
+                file=file, why=of_system(error), cure=_cure(error)
+            )
         ) from error
     if len(raw) > LONGEST_FILE_BYTES:
         raise FleetError(
@@ -225,7 +232,11 @@ def open_fleet(root: Path) -> tuple[FleetFolder, FleetSettings]:
         )
     try:
         return folder, parse(raw.decode())
-    except (UnicodeDecodeError, FleetError) as error:
+    except UnicodeDecodeError as error:
+        raise FleetError(
+            _("{file}: is not UTF-8 text; bring it back from the backup").format(file=file)
+        ) from error
+    except FleetError as error:
         raise FleetError(f"{file}: {error}") from error
 
 
@@ -248,8 +259,49 @@ def written(settings: FleetSettings) -> str:
 
 
 def kiosks_authority(folder: FleetFolder) -> Authority:
-    """Who certifies kiosks and their cards. Raises `FleetError`."""
-    return Authority(_content(folder.kiosks), _content(folder.kiosks_key))
+    """Who certifies kiosks and their cards. Raises `FleetError`.
+
+    Also where its two halves aren't of each other: the broker would refuse whatever it makes, and
+    that would show only at the doors.
+    """
+    found = Authority(_content(folder.kiosks), _content(folder.kiosks_key))
+    cure = _("bring both back from the backup")
+    try:
+        fits = identity.fits(found.certificate, found.key)
+    except IdentityError as error:
+        raise FleetError(f"{folder.kiosks} or {folder.kiosks_key}: {error}; {cure}") from error
+    if not fits:
+        raise FleetError(
+            _("{kiosks_key}: isn't the key of {kiosks}; {cure}").format(
+                kiosks_key=folder.kiosks_key, kiosks=folder.kiosks, cure=cure
+            )
+        )
+    return found
+
+
+def client_files(place: Path, name: str) -> tuple[Path, Path, Path]:
+    """What a program of the fleet connects with: the authority, its certificate, its key.
+
+    Raises `FleetError` where they are of no use: a key that is missing here would look like a
+    broker that is away, or doesn't want us.
+    """
+    ca, pem, key = (place / file for file in ("ca.pem", f"{name}.pem", f"{name}.key"))
+    try:
+        identity.read(_content(ca))
+        fits = identity.fits(_content(pem), _content(key))
+    except IdentityError as error:
+        raise FleetError(
+            _("{place}: one of its files {why}; bring them back from the backup").format(
+                place=place, why=error
+            )
+        ) from error
+    if not fits:
+        raise FleetError(
+            _("{key}: isn't the key of {name}; bring both back from the backup").format(
+                key=key, name=pem.name
+            )
+        )
+    return ca, pem, key
 
 
 def signing_key(file: Path) -> SigningKey:
@@ -278,7 +330,13 @@ def _content(file: Path) -> bytes:
             return opened.read(LONGEST_FILE_BYTES)
     except OSError as error:
         raise FleetError(
-            _("{file}: can't be read ({why}); bring it back from the backup").format(
-                file=file, why=of_system(error)
+            _("{file}: can't be read ({why}); {cure}").format(
+                file=file, why=of_system(error), cure=_cure(error)
             )
         ) from error
+
+
+def _cure(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return _("do it as the user whose folder it is")
+    return _("bring it back from the backup")

@@ -1,6 +1,7 @@
 """Found a fleet: make its folder with every key and certificate, whole or not at all."""
 
 import os
+import re
 import shutil
 import tempfile
 from base64 import b64encode
@@ -8,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 from checkin import cose, identity, seal, signed_list, whole
@@ -64,6 +66,7 @@ def found(root: Path, founding: Founding) -> FleetFolder:
     with a key missing that nobody can make again, is never taken for one.
     """
     _refuse_what_is_there(root)
+    refuse_names((founding.settings.broker_host, *founding.broker_names))
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-"))
@@ -79,8 +82,12 @@ def found(root: Path, founding: Founding) -> FleetFolder:
         beside.replace(root)  # an empty folder may be there, nothing else
         whole.flush_folder(root.parent)
     except (OSError, IdentityError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         raise FleetError(
-            _("{root}: the fleet can't be founded: {why}").format(root=root, why=error)
+            _(
+                "{root}: the fleet can't be founded: {why}; nothing was made: mend that, "
+                "then do it again"
+            ).format(root=root, why=why)
         ) from error
     finally:
         with suppress(OSError):
@@ -88,7 +95,41 @@ def found(root: Path, founding: Founding) -> FleetFolder:
     return FleetFolder(root)
 
 
+def refuse_names(names: Sequence[str]) -> None:
+    """Raise `FleetError` unless `names` could be a broker's.
+
+    Else they'd be on every card before anybody saw that they lead nowhere.
+    """
+    for name in names:
+        if not _is_address(name) and not _HOST.fullmatch(name):
+            raise FleetError(
+                _(
+                    "{name!r}: is no name and no address of a broker; write one such as "
+                    "mqtt.example.vn or 192.0.2.7, and its port with --port"
+                ).format(name=name)
+            )
+
+
+# RFC 1123, 2.1, with a letter in the last part: what ends in a number is an address or a mistake.
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?=[0-9-]*[A-Za-z]){_LABEL}")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _refuse_what_is_there(root: Path) -> None:
+    if root.absolute() == Path.cwd():  # it gets its name at the end, and you would stay outside
+        raise FleetError(
+            _("{root}: is the folder you are in; name a new one: {where}").format(
+                root=root, where=root / "fleet"
+            )
+        )
     try:
         there = next(iter(sorted(root.iterdir())), None)
     except FileNotFoundError:

@@ -147,6 +147,7 @@ def read_sheet(image: Path) -> Sheet:
     """The sheet of `image`. Raises `ImageError` where there is none, or another kiosk's."""
     cure = _("make it again: vaora-provision image --kiosk {kiosk} …").format(kiosk=image.stem)
     try:
+        image.stat()  # a sheet may be left of one that was deleted
         sheet = msgspec.json.decode(sheet_of(image).read_bytes(), type=Sheet)
     except (OSError, msgspec.DecodeError) as error:
         raise ImageError(

@@ -128,13 +128,21 @@ def unpack(file: Path, sha256: str, cache: Path, progress: Progress) -> Path:
     try:
         _unpack(file, beside, progress)
         beside.replace(unpacked)
-    except (OSError, lzma.LZMAError, EOFError) as error:
-        beside.unlink(missing_ok=True)
+    except (lzma.LZMAError, EOFError) as error:
         raise OfficialError(
-            _("{file}: can't be unpacked into {cache}: {why}").format(
-                file=file, cache=cache, why=error
+            _("{file}: is cut off or damaged ({why}); download it again").format(
+                file=file, why=error
             )
         ) from error
+    except OSError as error:
+        raise OfficialError(
+            _(
+                "{file}: can't be unpacked into {cache} ({why}); make room there, or "
+                "name another folder with --out"
+            ).format(file=file, cache=cache, why=of_system(error))
+        ) from error
+    finally:  # also when somebody stops it: three gigabytes of no use
+        beside.unlink(missing_ok=True)
     return unpacked
 
 

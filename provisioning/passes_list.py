@@ -89,7 +89,10 @@ def read(file: Path) -> list[Row]:
         return []
     except OSError as error:
         raise PassesError(
-            _("{file}: can't be read ({why})").format(file=file, why=of_system(error))
+            _(
+                "{file}: can't be read ({why}); do it as the user whose folder it is, or "
+                "put a copy of before there"
+            ).format(file=file, why=of_system(error))
         ) from error
     if len(raw) > LONGEST_FILE_BYTES:
         raise PassesError(
@@ -120,7 +123,10 @@ def change(file: Path, new: Callable[[list[Row]], list[Row]]) -> None:
                 whole.write(file, _text(after).encode(), mode=0o600)
     except OSError as error:
         raise PassesError(
-            _("{file}: can't be written ({why})").format(file=file, why=of_system(error))
+            _(
+                "{file}: can't be written ({why}), and nothing was changed; make room, "
+                "or do it as the user whose folder it is"
+            ).format(file=file, why=of_system(error))
         ) from error
 
 

@@ -5,9 +5,11 @@ would look whole. So reading back goes around the caches (O_DIRECT), or after th
 """
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +76,14 @@ class RawDisk:
             fcntl.ioctl(self._file, request)
 
     def _error(self, what: str, error: OSError) -> RawDiskError:
+        # Of a card it means that the card is smaller than it says.
+        in_a_file = stat.S_ISREG(os.fstat(self._file).st_mode)
+        if in_a_file and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return RawDiskError(
+                _("{device}: {what} ({why}); make room there").format(
+                    device=self._device, what=what, why=of_system(error)
+                )
+            )
         return RawDiskError(
             _(
                 "{device}: {what} ({why}): the card or its reader is broken, or was pulled "

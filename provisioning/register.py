@@ -62,6 +62,15 @@ def m001_begin(db: Database) -> None:
     db.execute("create table revocation_lists (number integer primary key, at text not null)")
 
 
+_CURES = {
+    sqlite3.SQLITE_BUSY: "another vaora-provision has it open: wait for it, or end it",
+    sqlite3.SQLITE_FULL: "make room there, then do it again",
+    sqlite3.SQLITE_IOERR: "is the disk full, or broken? Make room there, then do it again",
+    sqlite3.SQLITE_CANTOPEN: "do it as the user whose folder it is; is there room?",
+    sqlite3.SQLITE_READONLY: "do it as the user whose folder it is, where it can be written",
+}
+
+
 class RegisterError(OSError):
     """The register could not be read or written, and then nothing was changed."""
 
@@ -115,6 +124,9 @@ class Register:
                         "kiosk can claim or renew its certificate"
                     ).format(file=file)
                 )
+            # SQLite would begin a new one, in which nobody is retired.
+            elif not file.stat().st_size:
+                raise RegisterError(f"{file}: is empty; bring it back from the backup")
             if file.stat().st_mode & OTHERS_MAY:
                 raise RegisterError(
                     _("{file}: others on this machine may read it: `chmod 600 {file}`").format(
@@ -291,7 +303,15 @@ def _trouble(what: str) -> Iterator[None]:
     except RegisterError:
         raise
     except (sqlite3.Error, OSError) as error:
-        raise RegisterError(f"{what}: {error}") from error
+        raise RegisterError(f"{what}: {_in_words(error)}") from error
+
+
+def _in_words(error: sqlite3.Error | OSError) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, OSError):
+        return f"{error.strerror}; do it as the user whose folder it is"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return f"{error}; {_CURES.get(code, 'bring it back from the backup')}"
 
 
 @contextmanager

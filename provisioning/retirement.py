@@ -30,9 +30,9 @@ def retire(folder: FleetFolder, register: Register, retired: Retired) -> Retirem
     In this order, so that what a power cut leaves is made good by saying it again. Raises
     `RegisterError`, and `FleetError` where the list can't be written.
     """
+    authority = kiosks_authority(folder)  # before anything is written: without it there's no list
     with register.change():
         register.retire(retired)
-    authority = kiosks_authority(folder)
     # Within the lock of the register: of two technicians the later one's list is the later file.
     with register.change():
         listed = authority.revocation_list(

@@ -177,6 +177,7 @@ LOOK_UPS = {
         "BROKERS.get(status.broker, status.broker)",
         "CURES.get(fault, SEE_HARDWARE)",
     },
+    "provisioning/commands/options.py": {"CURES.get(error.errno, ELSE)"},
     "provisioning/commands/passes.py": {"STATES[row.state(at)]"},
     "provisioning/fleet_table.py": {"head"},
     "provisioning/inventory.py": {"column.what", "columns.BY_NAME[name].what"},

@@ -10,7 +10,7 @@ from provisioning import inventory
 from provisioning.commands.options import fleet_option, in_words
 from provisioning.fleet_folder import FleetFolder
 from provisioning.inventory import InventoryError, Survey
-from provisioning.register import RegisterError, open_register
+from provisioning.register import open_register
 
 
 @click.command()
@@ -24,7 +24,7 @@ def check(*, fleet: Path, as_json: bool, file: Path | None) -> None:
     """
     folder = FleetFolder(fleet)
     listed = file or folder.inventory
-    with in_words(InventoryError, RegisterError):
+    with in_words(InventoryError, OSError):
         found = inventory.look_through(listed, _retired(folder.register))
     click.echo(_as_json(listed, found) if as_json else _in_words(listed, found))
     if found.mistakes:
@@ -33,7 +33,9 @@ def check(*, fleet: Path, as_json: bool, file: Path | None) -> None:
 
 def _retired(register: Path) -> set[str]:
     """Names that are used up; a list may be checked where there is no fleet yet."""
-    if not register.exists():
+    try:
+        register.stat()
+    except FileNotFoundError:
         return set()
     with open_register(register) as opened:
         return {each.kiosk for each in opened.all_retired()}

@@ -2,6 +2,8 @@
 
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,14 +51,15 @@ def flash(
     image = (folder or place.images) / f"{kiosk}.img"
     with in_words(*TROUBLE):
         sheet = images.read_sheet(image)
+        _refuse_changed(image, sheet)
         if not again:
             _refuse_used(sheet, place.manifest, place.register)
-        _make_file(device)
-        found = cards.look_at(device)
-        if not found.is_file or found.bytes:
-            _refuse(found, image.stat().st_size)
-        _doubt(found, told=yes_this_disk)
-        _write(image, sheet, found)
+        with _made(device):
+            found = cards.look_at(device)
+            if not found.is_file or found.bytes:
+                _refuse(found, image.stat().st_size)
+            _doubt(found, told=yes_this_disk)
+            _write(image, found)
         manifest.append(place.manifest, _row(sheet, found))
     click.echo(
         _(
@@ -65,15 +68,39 @@ def flash(
     )
 
 
-def _make_file(device: Path) -> None:
-    """A name that isn't there is a new file, but in /dev it is a disk that was pulled out."""
+@contextmanager
+def _made(device: Path) -> Iterator[None]:
+    """A name that isn't there is a new file, but in /dev it is a disk that was pulled out.
+
+    What was made goes again where it isn't finished.
+    """
     if device.exists() or str(device.absolute()).startswith("/dev/"):
+        yield
         return
+    _make_file(device)
+    try:
+        yield
+    except BaseException:
+        device.unlink(missing_ok=True)
+        raise
+
+
+def _make_file(device: Path) -> None:
+    disk_of_that_name = Path("/dev") / device.name
+    if disk_of_that_name.is_block_device():  # and the card would stay as empty as it was
+        raise CardError(
+            _("{device}: isn't there; is {disk} meant? Write it so").format(
+                device=device, disk=disk_of_that_name
+            )
+        )
     try:
         device.touch(images.MODE, exist_ok=False)
     except OSError as error:
         raise CardError(
-            _("{device}: can't be made ({why})").format(device=device, why=of_system(error))
+            _(
+                "{device}: can't be made ({why}); name a disk of `lsblk`, or a file in a "
+                "folder that is there"
+            ).format(device=device, why=of_system(error))
         ) from error
 
 
@@ -127,7 +154,7 @@ def _refuse_used(sheet: Sheet, listed: Path, register: Path) -> None:
         )
 
 
-def _write(image: Path, sheet: Sheet, found: Card) -> None:
+def _refuse_changed(image: Path, sheet: Sheet) -> None:
     if ranges.digest(image) != sheet.image_digest:
         raise ImageError(
             _(
@@ -135,6 +162,9 @@ def _write(image: Path, sheet: Sheet, found: Card) -> None:
                 "{kiosk} …"
             ).format(image=image, kiosk=sheet.kiosk)
         )
+
+
+def _write(image: Path, found: Card) -> None:
     if found.is_file:
         with found.device.open("ab") as opened_file:
             opened_file.truncate(max(found.bytes, image.stat().st_size))
@@ -144,10 +174,17 @@ def _write(image: Path, sheet: Sheet, found: Card) -> None:
         raw_disk.opened(found.device) as raw,
         click.progressbar(length=total, label=_("writing, reading back"), file=sys.stderr) as bar,
     ):
-        flashing.put(
-            image, what, raw, disk_bytes=found.bytes, nonce=secrets.token_bytes(16),
-            progress=bar.update,
-        )  # fmt: skip
+        try:
+            flashing.put(
+                image, what, raw, disk_bytes=found.bytes, nonce=secrets.token_bytes(16),
+                progress=bar.update,
+            )  # fmt: skip
+        except KeyboardInterrupt as error:
+            raise CardError(
+                _(
+                    "{device}: stopped half way, and no card for a Pi like this; flash it again"
+                ).format(device=found.device)
+            ) from error
         raw.show_partitions()
 
 

@@ -14,7 +14,7 @@ from checkin.updates import ARCHITECTURES
 from checkin.words import _
 from provisioning import fleet_broker, fleet_table, fleet_watch, inventory, sending
 from provisioning.commands.options import fleet_option, in_words, opened
-from provisioning.fleet_folder import FleetFolder
+from provisioning.fleet_folder import FleetError, FleetFolder
 from provisioning.fleet_table import Newest, Row
 from provisioning.fleet_watch import Line
 from provisioning.inventory import InventoryError
@@ -44,7 +44,8 @@ def fleet(fleet: Path, *, as_json: bool, watch: bool) -> None:
         listed = {Address(one.checkpoint, one.kiosk) for one in inventory.read(folder.inventory)}
     name = f"vaora-fleet-{secrets.token_hex(4)}"
     subscriptions = (ALL_STATES, *(update(arch) for arch in ARCHITECTURES.values()))
-    options = fleet_broker.visit(folder, settings, name, subscriptions)
+    with in_words(FleetError):
+        options = fleet_broker.visit(folder, settings, name, subscriptions)
     seen = Seen(folder, listed, as_json=as_json)
     with in_words(BrokerError, SendError):
         if watch:

@@ -10,7 +10,13 @@ import click
 from checkin.words import _, in_language
 from provisioning import fleet_folder, founding, inventory
 from provisioning.commands.options import in_words
-from provisioning.fleet_folder import FleetError, FleetSettings, Language
+from provisioning.fleet_folder import (
+    LONGEST_NAME,
+    LONGEST_SUPPORT,
+    FleetError,
+    FleetSettings,
+    Language,
+)
 from provisioning.founding import Founding
 
 
@@ -35,6 +41,8 @@ def init(
     """
     settings = FleetSettings(name, broker, port, support, language)
     with in_words(FleetError):
+        _refuse_long(name, support)
+        founding.refuse_names((broker, *also))
         settings = fleet_folder.parse(fleet_folder.written(settings))
         made = founding.found(
             folder,
@@ -55,3 +63,11 @@ def init(
             readme=made.readme, inventory=made.inventory
         )
     )
+
+
+def _refuse_long(name: str, support: str) -> None:
+    """In the words of who typed them: fleet.toml, which the others are read from, isn't there."""
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise FleetError(f"NAME has {len(name)} letters; write 1 to {LONGEST_NAME}")
+    if len(support) > LONGEST_SUPPORT:
+        raise FleetError(f"--support has {len(support)} letters; write {LONGEST_SUPPORT} at most")

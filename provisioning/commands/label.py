@@ -94,7 +94,7 @@ def _write(target: Path, made: Sequence[Label], at: datetime, *, together: bool)
         raise PaperError(
             marks.text(
                 "{filename}: can't be written ({why}); name another folder with --out",
-                filename=error.filename or target,
+                filename=error.filename2 or target,
                 why=error.strerror or "",
             )
         ) from error

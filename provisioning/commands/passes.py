@@ -1,6 +1,7 @@
 """`vaora-provision pass`: the way in for who has no code of their own, on paper."""
 
 import json
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -245,6 +246,12 @@ def _target(made: Sequence[Pass], pdf: Path | None) -> Path:
     if target.exists():
         raise PaperError(
             _("{target}: is there already; name another with --pdf").format(target=target)
+        )
+    if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        raise PaperError(
+            _(
+                "{target}: can't be made there; name a folder that is there and yours with --pdf"
+            ).format(target=target)
         )
     return target
 

@@ -12,7 +12,7 @@ from checkin.command_line import printable
 from checkin.words import _, plural
 from provisioning import fleet_broker, fleet_watch, inventory, passes_list, sending
 from provisioning.commands.options import fleet_option, in_words, opened
-from provisioning.fleet_folder import FleetFolder
+from provisioning.fleet_folder import FleetError, FleetFolder
 from provisioning.fleet_watch import Line
 from provisioning.inventory import InventoryError, Place
 from provisioning.passes_list import PassesError
@@ -20,7 +20,7 @@ from provisioning.sending import Changes, SendError, Signed, Trusting
 from sync_daemon.broker import BrokerError
 from sync_daemon.topics import REVOCATIONS, SIGNED_TYPE, TRUST, Address
 
-ERRORS = (SendError, BrokerError, InventoryError, PassesError, OSError)
+ERRORS = (FleetError, SendError, BrokerError, InventoryError, PassesError, OSError)
 
 
 @click.group()

@@ -259,7 +259,7 @@ def test_a_card_with_one_bad_byte_is_found(image):
     with pytest.raises(FlashError, match=r"gives back other bytes .* at 0.0 GB: .* counterfeit"):
         put(image, whole(image), disk)
     # Its partition table was to be written last, and so never was: it looks as empty as it is.
-    assert disk.read_at(0, flash.HEAD_BYTES) == bytes(flash.HEAD_BYTES)
+    assert not any(disk.read_at(0, flash.HEAD_BYTES))
 
 
 @pytest.mark.parametrize("disk", [Forgetful(8 * GIB), Forgetful(16 * GIB), Losing(31 * GIB)])

@@ -143,9 +143,8 @@ def test_an_empty_folder_is_taken(tmp_path):
 
 
 def test_a_fleet_that_could_not_be_founded_leaves_nothing(tmp_path):
-    bad = FleetSettings("x", "a name that is none")
     with pytest.raises(FleetError, match="can't be founded"):
-        found_at(tmp_path / "fleet", settings=bad, broker_names=["\u00e9" * 300])
+        found_at(tmp_path / "fleet", random=lambda _count: b"too short")
     assert list(tmp_path.iterdir()) == []
 
 

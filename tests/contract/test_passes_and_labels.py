@@ -125,7 +125,7 @@ def test_what_cant_be_issued_is_said_with_what_to_do_and_nothing_is_made(made, w
 
 
 def test_a_pass_is_on_the_list_before_it_is_printed(made, tmp_path):
-    nowhere = tmp_path / "nowhere" / "x.pdf"
+    nowhere = tmp_path / f"{'x' * 250}.pdf"  # too long for what is written beside it first
     output = said("pass", "issue", "--holder", "Mẫu", "--pdf", str(nowhere), fails=True)
     (row,) = passes_list.read(made.folder.passes)
     assert f"vaora-provision pass print --batch {row.pass_id}" in output
