@@ -609,7 +609,7 @@ def run(folder, *tests):
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     # Each start of a pytest closes the folder of all of them to mosquitto's user.
     # By a short name: a socket's has 107 bytes.
-    # Where it is set pytest draws the difference of two values whole, for hours where they are long.
+    # Where it is set pytest draws differences whole: for hours, where two values are long.
     environment.pop("CI", None)
     environment["PYTEST_DEBUG_TEMPROOT"] = str(temporary())
     return subprocess.run(
