@@ -20,19 +20,20 @@ help: ## this list
 demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder or a video for your own codes
 	@$(PY) -m demo --camera "$(CAMERA)"
 
-# What kills and boots waits much and computes little: by itself, after what computes. What measures
-# edges in milliseconds wants the machine for itself.
+# What computes: three at once, since many wait for programs of theirs. Then what kills and boots, which
+# waits much. What measures edges in milliseconds wants the machine for itself.
 KILLED := tests/appliance tests/power tests/system/test_nothing_lost.py tests/real_libraries/test_camera.py
 ALONE := tests/real_libraries/test_pins.py
 
 test: lint .venv/benches ## check style and types, then run every test
-	@$(PY) -m pytest -n 2 --dist loadfile tests $(addprefix --ignore=,$(KILLED) $(ALONE))
+	@$(PY) -m pytest -n 3 --dist loadfile tests $(addprefix --ignore=,$(KILLED) $(ALONE))
 	@$(PY) -m pytest -n 2 --dist loadfile $(KILLED)
 	@$(PY) -m pytest $(ALONE)
 
-long: .venv/benches ## the long forms of what `make test` cuts short: all photographs, 200 kills, the wheels for Arm
+long: .venv/benches ## the long forms of what `make test` cuts short: all photographs and planted mistakes, 200 kills, the wheels for Arm
 	@LONG=1 $(PY) -m pytest -s tests/contract/test_decoder.py tests/system/test_nothing_lost.py \
-		tests/appliance/test_package.py -k "photographs or killed or arm_package"
+		tests/appliance/test_package.py tests/test_breakages.py \
+		-k "photographs or killed or arm_package or planted"
 
 deb: .venv/benches ## build the Debian packages, for arm64 and amd64, into build/
 	@sh debian/build.sh arm64 amd64
