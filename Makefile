@@ -20,14 +20,12 @@ help: ## this list
 demo: .venv/ready ## show the main job end to end; CAMERA=/dev/video0, a folder or a video for your own codes
 	@$(PY) -m demo --camera "$(CAMERA)"
 
-# What computes: three at once, since many wait for programs of theirs. Then what kills and boots, which
-# waits much. What measures edges in milliseconds wants the machine for itself.
-KILLED := tests/appliance tests/power tests/system/test_nothing_lost.py tests/real_libraries/test_camera.py
+# What measures edges in milliseconds wants the machine for itself.
 ALONE := tests/real_libraries/test_pins.py
 
+# Three at once on two cores: what boots machines, or waits for programs of its own, computes little.
 test: lint .venv/benches ## check style and types, then run every test
-	@$(PY) -m pytest -n 3 --dist loadfile tests $(addprefix --ignore=,$(KILLED) $(ALONE))
-	@$(PY) -m pytest -n 2 --dist loadfile $(KILLED)
+	@$(PY) -m pytest -n 3 --dist loadfile tests $(addprefix --ignore=,$(ALONE))
 	@$(PY) -m pytest $(ALONE)
 
 long: .venv/benches ## the long forms of what `make test` cuts short: all photographs and planted mistakes, 200 kills, the wheels for Arm

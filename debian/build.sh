@@ -109,6 +109,8 @@ END
         cat "$out/deb/$arch/log" >&2
         exit 1
     }
-    cp "$out/deb/$arch/vaora_${version}_$arch.deb" "$out"
+    # Whole at once: somebody may be installing the one before.
+    cp "$out/deb/$arch/vaora_${version}_$arch.deb" "$out/.new.deb"
+    mv "$out/.new.deb" "$out/vaora_${version}_$arch.deb"
     echo "build/vaora_${version}_$arch.deb"
 done

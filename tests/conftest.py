@@ -37,11 +37,17 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"CI must not skip: {', '.join(_skipped)}", red=True)
 
 
-# Each boots machines, one on a host at a time: one worker takes them all, one after the other.
-BOOTS = ("tests/appliance/", "tests/power/test_installed.py")
+# Each boots machines, one on a host at a time: one worker takes them all, one after the other. The
+# other two build the package and install it, which one worker does once.
+BOOTS = tuple(
+    f"tests/appliance/test_{name}.py"
+    for name in ("appliance", "first_boot", "technician", "update", "whole")
+)
+PACKAGED = ("tests/appliance/test_package.py", "tests/power/test_installed.py")
 # What takes longest begins first, so that both workers end at about the same time.
 LONGEST = (
     *BOOTS,
+    *PACKAGED,
     "tests/system/test_nothing_lost.py",
     "tests/contract/test_decoder.py",
     "tests/test_breakages.py",
@@ -54,7 +60,8 @@ class Together(LoadFileScheduling):
     """A file to a worker, and all that boots to one."""
 
     def _split_scope(self, nodeid):
-        return BOOTS[0] if nodeid.startswith(BOOTS) else super()._split_scope(nodeid)
+        together = [group[0] for group in (BOOTS, PACKAGED) if nodeid.startswith(group)]
+        return together[0] if together else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -145,7 +145,11 @@ def test_each_step_was_counted_out_in_amber(kiosk):
     told = kiosk.run("cat", card.PINS).stdout.splitlines()
     assert told[:2] == ["set 27 op dh", "set 17 op dh"]
     # In its last whole pass through the four that come again until they are all done.
-    assert set(told) == {f"set {pin} op {level}" for pin in (17, 27) for level in ("dh", "dl")}
+    amber = {f"set {pin} op {level}" for pin in (17, 27) for level in ("dh", "dl")}
+    assert amber <= set(told)
+    # Of a failure at most the first flash: the last cut ends one process after the other, and the
+    # script may live to see systemctl end.
+    assert set(told) - amber <= {"set 22 op dh"}
 
 
 def test_a_package_that_was_changed_on_the_card_is_not_installed(kiosk):
