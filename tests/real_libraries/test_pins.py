@@ -37,7 +37,7 @@ LANES = (
 RIGS = [rig for lane in LANES for rig in lane]
 
 # The machine has other work too: a pattern that came late may be played once more, alone.
-TRIES = 2
+TRIES = 10
 
 # From the verdict to the first light: a visitor calls that at once.
 AT_ONCE_S = 0.05
