@@ -36,7 +36,8 @@ LANES = (
 )
 RIGS = [rig for lane in LANES for rig in lane]
 
-# The machine has other work too: a pattern that came late may be played once more, alone.
+# The machine has other work too: a pattern that came late is played again, alone. What is wrong
+# stays wrong however often it is played.
 TRIES = 10
 
 # From the verdict to the first light: a visitor calls that at once.
