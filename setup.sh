@@ -44,6 +44,7 @@ missing_for_benches() {
     PATH="$PATH:/usr/sbin" command -v debugfs > /dev/null 2>&1 || echo e2fsprogs
     PATH="$PATH:/usr/sbin" command -v mkfs.fat > /dev/null 2>&1 || echo dosfstools
     PATH="$PATH:/usr/sbin" command -v losetup > /dev/null 2>&1 || echo "mount util-linux"
+    command -v shellcheck > /dev/null 2>&1 || echo shellcheck
     command -v gcc > /dev/null 2>&1 || echo "gcc libc6-dev"
     command -v swig > /dev/null 2>&1 || echo swig
     # Python 3.13 has no wheel of lgpio: it is built, with that Python's headers.
